@@ -1,0 +1,1 @@
+"""Schoolstack: what people call. What Ansible calls is in ``plugins/``."""
