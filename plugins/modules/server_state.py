@@ -1,0 +1,108 @@
+"""Report what the preflight needs to know of a server and facts do not tell."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import socket
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: server_state
+short_description: Clock, free space and listening programs of a server
+description:
+    - Reads what has to be known before the first change. Changes nothing.
+author: Schoolstack contributors
+options: {}
+"""
+
+RETURN = r"""
+epoch_s:
+    description: The server's clock, in seconds since 1970.
+    type: float
+free_mb:
+    description: Free space for root at the places where applications live, in MB.
+    type: dict
+listeners:
+    description: Listening TCP sockets, as port, address and the program and unit that hold each.
+    type: list
+archives:
+    description: Unpacked upstream archives, as name/version.
+    type: list
+"""
+
+TCP_LISTEN = "0A"  # TCP_LISTEN in include/net/tcp_states.h of Linux
+
+
+def free_mb(path: str) -> int:
+    """Return the space free on the file system that will hold *path*, in MB."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize // 1_000_000
+
+
+def address(text: str) -> str:
+    """Turn an address of /proc/net/tcp (host-endian words in hexadecimal) into its usual form."""
+    raw = b"".join(bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, len(text), 8))
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
+
+
+def socket_owners() -> dict[str, tuple[str, str]]:
+    """Return the program and the systemd unit that hold each socket, by inode."""
+    owners: dict[str, tuple[str, str]] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm") as comm, open(f"/proc/{pid}/cgroup") as cgroup:
+                unit = re.search(r"([^/\n]+\.service)", cgroup.read())
+                owner = (comm.read().strip(), unit[1] if unit else "")
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))
+                if found:
+                    owners[found[1]] = owner
+        except OSError:  # the process has ended meanwhile
+            continue
+    return owners
+
+
+def listeners() -> list[dict[str, object]]:
+    """Return the listening TCP sockets."""
+    owners = socket_owners()
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not os.path.exists(table):
+            continue
+        with open(table) as lines:
+            for line in list(lines)[1:]:
+                fields = line.split()
+                if fields[3] == TCP_LISTEN:
+                    place, port = fields[1].split(":")
+                    program, unit = owners.get(fields[9], ("", ""))
+                    found.append(
+                        {"port": int(port, 16), "address": address(place), "program": program, "unit": unit}
+                    )
+    return found
+
+
+def archives() -> list[str]:
+    """Return the unpacked upstream archives, as name/version; see the role archive."""
+    return sorted(os.path.relpath(path, "/opt") for path in glob.glob("/opt/*/*") if not os.path.islink(path))
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module.exit_json(
+        changed=False,
+        epoch_s=time.time(),
+        free_mb={path: free_mb(path) for path in ("/opt", "/var/lib", "/var/cache")},
+        listeners=listeners(),
+        archives=archives(),
+    )
+
+
+if __name__ == "__main__":
+    main()
