@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from schoolstack.preflight import (
     Server,
     check_declaration,
@@ -27,8 +28,8 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the applications of this host and their artefacts, or fail with every reason found."""
-        _, arguments = self.validate_argument_spec({"server": {"type": "dict", "required": True}})
         variables = task_vars or {}
+        state = variables["ansible_facts"]["server"]
         roles = self._roles(variables)
         declarations, artefacts, problems = self._applications(roles, variables)
         school = {
@@ -38,7 +39,7 @@ class ActionModule(ActionBase):
         }
         problems += check_school(school)
         problems += check_inventory(variables["groups"], roles, school["school_own_groups"])
-        server = self._server(arguments["server"], variables)
+        server = self._server(state, variables)
         if not problems:
             problems += check_server(
                 server, declarations, school["school_domain"], school["school_clock_tolerance_s"]
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):
             "artefacts": [
                 artefact
                 for artefact in artefacts
-                if f"{artefact['name']}/{artefact['version']}" not in arguments["server"]["archives"]
+                if f"{artefact['name']}/{artefact['version']}" not in state["archives"]
             ],
         }
 

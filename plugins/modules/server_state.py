@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import socket
+import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -20,18 +21,25 @@ options: {}
 """
 
 RETURN = r"""
-epoch_s:
-    description: The server's clock, in seconds since 1970.
-    type: float
-free_mb:
-    description: Free space for root at the places where applications live, in MB.
+ansible_facts:
+    description: What was found, as the fact C(server).
     type: dict
-listeners:
-    description: Listening TCP sockets, as port, address and the program and unit that hold each.
-    type: list
-archives:
-    description: Unpacked upstream archives, as name/version.
-    type: list
+    contains:
+        epoch_s:
+            description: The server's clock, in seconds since 1970.
+            type: float
+        free_mb:
+            description: Free space for root at the places where applications live, in MB.
+            type: dict
+        listeners:
+            description: Listening TCP sockets, as port, address and the program and unit that hold each.
+            type: list
+        archives:
+            description: Unpacked upstream archives, as name/version.
+            type: list
+        packages:
+            description: Names of the Debian packages that are installed.
+            type: list
 """
 
 TCP_LISTEN = "0A"  # TCP_LISTEN in include/net/tcp_states.h of Linux
@@ -92,16 +100,24 @@ def archives() -> list[str]:
     return sorted(os.path.relpath(path, "/opt") for path in glob.glob("/opt/*/*") if not os.path.islink(path))
 
 
+def packages() -> list[str]:
+    """Return the names of the installed Debian packages."""
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Package}\n"]
+    lines = subprocess.run(query, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [line[3:] for line in lines if line.startswith("ii")]
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(
-        changed=False,
-        epoch_s=time.time(),
-        free_mb={path: free_mb(path) for path in ("/opt", "/var/lib", "/var/cache")},
-        listeners=listeners(),
-        archives=archives(),
-    )
+    found = {
+        "epoch_s": time.time(),
+        "free_mb": {path: free_mb(path) for path in ("/opt", "/var/lib", "/var/cache")},
+        "listeners": listeners(),
+        "archives": archives(),
+        "packages": packages(),
+    }
+    module.exit_json(changed=False, ansible_facts={"server": found})
 
 
 if __name__ == "__main__":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
-from jsonschema.exceptions import ValidationError, relevance
+from jsonschema.exceptions import ValidationError
 
 from schoolstack.messages import say
 
@@ -20,47 +19,47 @@ def check_declaration(declaration: object, schema: dict[str, Any], role: str) ->
         role: the role that declares it, named in each sentence.
     """
     validator = jsonschema.Draft202012Validator(schema)
-    worst: dict[str, ValidationError] = {}
+    wrong: dict[str, ValidationError] = {}
     for error in validator.iter_errors(declaration):
-        for field, leaf in _leaves(error):
-            if field not in worst or relevance(leaf) > relevance(worst[field]):
-                worst[field] = leaf
-    return [_sentence(role, field, error) for field, error in sorted(worst.items())]
+        for field in _fields(error):
+            wrong.setdefault(field, error)
+    return [_sentence(role, field, error) for field, error in sorted(wrong.items())]
 
 
-def _leaves(error: ValidationError) -> Iterator[tuple[str, ValidationError]]:
-    """Yield the innermost errors with the path of the field that each is about."""
-    path = ".".join(str(part) for part in error.absolute_path)
-    if error.validator == "required":
-        for name in error.validator_value:
-            if isinstance(error.instance, dict) and name not in error.instance:
-                yield _join(path, name), error
-    elif error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        for name in error.instance:
-            if name not in known:
-                yield _join(path, name), error
-    else:
-        yield path, error
+def _fields(error: ValidationError) -> list[str]:
+    """Return the dotted path of each field that *error* is about."""
+    path = [str(part) for part in error.absolute_path]
+    found: Any = error.instance
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "required":
+            names = [name for name in wanted if name not in found]
+        case "additionalProperties":
+            names = [name for name in found if name not in _known(error)]
+        case _:
+            return [".".join(path)]
+    return [".".join([*path, name]) for name in names]
 
 
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def _known(error: ValidationError) -> list[str]:
+    """Return the fields that the schema knows at the place of *error*."""
+    schema: Any = error.schema
+    return sorted(schema.get("properties", {}))
 
 
 def _sentence(role: str, field: str, error: ValidationError) -> str:
     values: dict[str, Any] = {"role": role, "field": field or "(the whole)", "found": error.instance}
+    wanted: Any = error.validator_value
     match error.validator:
         case "required":
             return say("declaration.missing", **values)
         case "additionalProperties":
-            known = ", ".join(sorted(error.schema.get("properties", {})))
-            return say("declaration.unknown", **values, known=known)
+            return say("declaration.unknown", **values, known=", ".join(_known(error)))
         case "type":
-            return say("declaration.type", **values, wanted=error.validator_value)
+            return say("declaration.type", **values, wanted=wanted)
         case "enum":
-            return say("declaration.choice", **values, wanted=", ".join(map(str, error.validator_value)))
+            return say("declaration.choice", **values, wanted=", ".join(map(str, wanted)))
         case "pattern":
-            return say("declaration.pattern", **values, wanted=error.validator_value)
+            return say("declaration.pattern", **values, wanted=wanted)
         case _:
             return say("declaration.other", **values, reason=error.message)
