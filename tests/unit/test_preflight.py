@@ -1,0 +1,216 @@
+"""Bad inventories and servers: each is refused with one sentence that names the place and the cure."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schoolstack.preflight import (
+    Server,
+    check_declaration,
+    check_inventory,
+    check_school,
+    check_server,
+)
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "roles/app/files/declaration.schema.json").read_text(encoding="utf-8"))
+ROLES = ["keycloak", "nginx", "postgresql", "certificates", "portal", "host", "firewall"]
+
+SCHOOL = {
+    "school_name": "Voorbeeldschool",
+    "school_domain": "voorbeeldschool.example",
+    "school_contact": "ict@voorbeeldschool.example",
+    "school_timezone": "Europe/Brussels",
+    "school_admin_networks": ["192.0.2.0/24", "2001:db8::/32"],
+    "school_colour": "#1f6f5c",
+    "school_public_port": 443,
+    "school_language": "nl",
+    "school_languages": ["nl", "fr"],
+}
+
+DECLARATION: dict[str, Any] = {
+    "name": "notes",
+    "title": "Notes",
+    "version": "1.0",
+    "arch": ["amd64"],
+    "memory_mb": {"min": 500, "typical": 800},
+    "disk_mb": 900,
+    "user": "notes",
+    "paths": {"data": "/var/lib/notes"},
+    "databases": [{"engine": "postgresql", "name": "notes"}],
+    "services": [{"name": "notes", "description": "Notes", "exec": "/usr/bin/notes"}],
+    "site": {"host": "notes.voorbeeldschool.example", "upstream": "127.0.0.1:8300"},
+    "ports": [{"port": 8300, "address": "127.0.0.1", "what": "pages"}],
+    "health": {"url": "http://127.0.0.1:8300/", "expect": "ok"},
+    "backup": {},
+    "personal_data": [],
+}
+
+SERVER = Server(
+    name="server",
+    groups=["nginx", "certificates", "postgresql", "notes"],
+    distribution="Debian",
+    release="13",
+    machine="x86_64",
+    memory_mb=4000,
+    clock_ahead_s=0.2,
+    free_mb={"/opt": 20_000, "/var/lib": 20_000},
+    listeners=[{"port": 22, "address": "0.0.0.0", "program": "sshd", "unit": "ssh.service"}],
+)
+
+
+def test_what_is_right_passes() -> None:
+    assert list(check_school(SCHOOL)) == []
+    assert list(check_inventory({"all": ["server"], "keycloak": ["server"]}, ROLES, [])) == []
+    assert check_declaration(DECLARATION, SCHEMA, "notes") == []
+    assert list(check_server(SERVER, [DECLARATION], "voorbeeldschool.example", 30)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "place", "cure"),
+    [
+        ("school_name", "", "school_name", "school.yml"),
+        ("school_name", None, "school_name", "school.yml"),
+        ("school_domain", "", "school_domain", "school.yml"),
+        ("school_domain", "https://myschool.example", "'https://myschool.example'", "without https://"),
+        ("school_domain", "myschool", "'myschool'", "such as myschool.example"),
+        ("school_domain", "My School.example", "'My School.example'", "lower case"),
+        ("school_domain", "192.0.2.1", "'192.0.2.1'", "such as"),
+        ("school_domain", "my_school.example", "'my_school.example'", "such as"),
+        ("school_domain", "-school.example", "'-school.example'", "such as"),
+        ("school_contact", "the office", "'the office'", "ict@"),
+        ("school_timezone", "Europe/Brusels", "'Europe/Brusels'", "did you mean Europe/Brussels"),
+        ("school_admin_networks", ["192.168.1.1/24"], "'192.168.1.1/24'", "192.168.10.0/24"),
+        ("school_admin_networks", ["office"], "'office'", "prefix length"),
+        ("school_colour", "green", "'green'", "#"),
+        ("school_public_port", 70000, "70000", "1 to 65535"),
+        ("school_language", "de", "'de'", "school_languages"),
+    ],
+)
+def test_a_wrong_fact_about_the_school_is_refused(name: str, value: object, place: str, cure: str) -> None:
+    sentences = list(check_school({**SCHOOL, name: value}))
+    assert len(sentences) == 1
+    assert name in sentences[0]
+    assert place in sentences[0]
+    assert cure in sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"all": ["a"], "keycloack": ["a"]}, ["'keycloack'", "did you mean keycloak?"]),
+        ({"all": ["a"], "printers": ["a"]}, ["'printers'", "school_own_groups"]),
+        ({"all": []}, ["names no server"]),
+        ({"all": ["a", "b"], "keycloak": ["a", "b"]}, ["a, b", "keep one"]),
+    ],
+)
+def test_a_wrong_group_is_refused(groups: dict[str, list[str]], words: list[str]) -> None:
+    sentences = list(check_inventory(groups, ROLES, []))
+    assert len(sentences) == 1
+    assert all(word in sentences[0] for word in words)
+
+
+def test_a_schools_own_group_is_accepted() -> None:
+    assert list(check_inventory({"all": ["a"], "printers": ["a"]}, ROLES, ["printers"])) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"distribution": "Debian", "release": "11"}, ["Debian 11", "install Debian 13"]),
+        ({"distribution": "Fedora", "release": "42"}, ["Fedora 42", "not supported"]),
+        ({"distribution": "Ubuntu", "release": "22.04"}, ["Ubuntu 22.04", "24.04"]),
+        ({"machine": "armv7l"}, ["armv7l", "64-bit"]),
+        ({"machine": "aarch64"}, ["Notes", "arm64", "amd64"]),
+        ({"memory_mb": 700}, ["700 MB", "1012 MB", "Notes 500 MB", "more memory"]),
+        ({"free_mb": {"/opt": 20_000, "/var/lib": 300}}, ["300 MB", "/var/lib", "900 MB", "larger disk"]),
+        ({"clock_ahead_s": 95.0}, ["95 seconds ahead", "timedatectl"]),
+        ({"clock_ahead_s": -3600.0}, ["3600 seconds behind", "timedatectl"]),
+        ({"groups": ["nginx", "certificates"]}, ["postgresql", "add server to the group postgresql"]),
+        ({"groups": ["postgresql", "certificates"]}, ["nginx", "add server to the group nginx"]),
+        (
+            {"listeners": [{"port": 443, "address": "::", "program": "apache2", "unit": "apache2.service"}]},
+            ["443", "apache2", "stop and remove"],
+        ),
+        (
+            {
+                "listeners": [
+                    {"port": 8300, "address": "127.0.0.1", "program": "node", "unit": "other.service"}
+                ]
+            },
+            ["8300", "node", "Notes"],
+        ),
+    ],
+)
+def test_a_server_that_cannot_hold_it_is_refused(change: dict[str, Any], words: list[str]) -> None:
+    sentences = list(check_server(replace(SERVER, **change), [DECLARATION], "voorbeeldschool.example", 30))
+    assert len(sentences) == 1, sentences
+    assert "server" in sentences[0]
+    assert all(word in sentences[0] for word in words), sentences
+
+
+def test_what_already_runs_there_does_not_block_itself() -> None:
+    own = [
+        {"port": 443, "address": "0.0.0.0", "program": "nginx", "unit": "nginx.service"},
+        {"port": 8300, "address": "127.0.0.1", "program": "notes", "unit": "notes.service"},
+    ]
+    assert (
+        list(check_server(replace(SERVER, listeners=own), [DECLARATION], "voorbeeldschool.example", 30)) == []
+    )
+
+
+def test_two_applications_may_not_want_one_port_or_one_address() -> None:
+    other = {**DECLARATION, "name": "board", "title": "Board"}
+    sentences = list(check_server(SERVER, [DECLARATION, other], "voorbeeldschool.example", 30))
+    assert len(sentences) == 2
+    assert "Notes and Board both want port 8300" in sentences[0]
+    assert "notes.voorbeeldschool.example" in sentences[1]
+
+
+def test_an_address_outside_the_schools_domain_is_refused() -> None:
+    sentences = list(check_server(SERVER, [DECLARATION], "otherschool.example", 30))
+    assert len(sentences) == 1
+    assert "ends in .otherschool.example" in sentences[0]
+
+
+def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(declaration: dict[str, Any]) -> None:
+        *parents, last = path.split(".")
+        node: Any = declaration
+        for parent in parents:
+            node = node[int(parent)] if parent.isdigit() else node[parent]
+        node[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.pop("user"), ["lacks user", "roles/notes/vars/main.yml"]),
+        (lambda d: d["health"].pop("expect"), ["lacks health.expect"]),
+        (_set("colour", "red"), ["colour", "means nothing"]),
+        (_set("memory_mb.min", "500 MB"), ["memory_mb.min", "'500 MB'", "integer"]),
+        (_set("arch", ["amd64", "armhf"]), ["arch.1", "'armhf'", "amd64, arm64"]),
+        (_set("site.upstream", "0.0.0.0:8300"), ["site.upstream", "0.0.0.0:8300"]),
+        (_set("services.0.exec", "notes"), ["services.0.exec", "'notes'"]),
+        (_set("databases.0.engine", "oracle"), ["databases.0.engine", "'oracle'", "postgresql"]),
+        (_set("name", "My Notes"), ["name", "'My Notes'"]),
+    ],
+)
+def test_a_wrong_field_of_a_declaration_is_one_sentence(
+    change: Callable[[dict[str, Any]], None], words: list[str]
+) -> None:
+    declaration = copy.deepcopy(DECLARATION)
+    change(declaration)
+    sentences = check_declaration(declaration, SCHEMA, "notes")
+    assert len(sentences) == 1, sentences
+    assert sentences[0].startswith("notes: ")
+    assert all(word in sentences[0] for word in words), sentences
