@@ -1,0 +1,51 @@
+"""Debian packages: those that hosts share, and those the bootstrap put on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+from schoolstack.hosts.state import State, run
+
+# Every host has an archives folder of its own, so that apt's lock in it keeps no other host waiting. The
+# files in them are hard links to one pool: a package is downloaded once and stored once.
+
+
+def share(pool: Path, archives: Path) -> None:
+    """Give what a host has downloaded to the pool, and what the pool has to the host.
+
+    A package is complete under its name from its first moment (apt renames it into place), and is
+    flushed to disk before others may rely on it.
+    """
+    for folder in (pool, archives):
+        folder.mkdir(parents=True, exist_ok=True)
+    for source, target in ((archives, pool), (pool, archives)):
+        for package in source.glob("*.deb"):
+            copy = target / package.name
+            if not copy.exists():
+                with package.open("rb") as content:
+                    os.fsync(content.fileno())
+                with contextlib.suppress(FileExistsError):
+                    copy.hardlink_to(package)
+
+
+def remove_installed(state: State) -> list[str]:
+    """Purge the Debian packages that ``.ci/bootstrap`` added, unless others came to need them.
+
+    Returns:
+        Sentences about packages that had to stay.
+    """
+    record = state.root / "installed-packages"
+    ours = record.read_text().split() if record.exists() else []
+    present = set(run(["dpkg-query", "--show", "--showformat=${Package}\n"]).split())
+    ours = [package for package in ours if package in present]
+    if not ours:
+        return []
+    planned = run(["apt-get", "--simulate", "purge", *ours])
+    others = sorted(set(re.findall(r"^Purg (\S+)", planned, re.MULTILINE)) - set(ours))
+    if others:
+        return [f"{', '.join(ours)} stay installed, because {', '.join(others)} came to need them."]
+    run(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--assume-yes", "purge", *ours])
+    return []
