@@ -141,8 +141,8 @@ class Store:
         if not self.key_file.exists():
             if used:
                 raise AnsibleLookupError(
-                    f"The key {self.key_file} is missing, without which nothing in {self.folder} can be read: "
-                    "put it back from your copy."
+                    f"The key {self.key_file} is missing, without which nothing in {self.folder} "
+                    "can be read: put it back from your copy."
                 )
             publish(self.key_file, secrets.token_urlsafe(KEY_BYTES).encode() + b"\n")
         key = self.key_file.read_bytes().strip()

@@ -1,0 +1,189 @@
+"""Bring pinned upstream artefacts into one folder of the machine that runs Ansible, verified."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+DOCUMENTATION = r"""
+name: school_artefacts
+short_description: Pinned upstream artefacts in one folder, verified
+description:
+    - Verifies each artefact by SHA-256 and fetches what is missing from the first source that has it.
+    - In check mode nothing is fetched; a missing artefact is then reported as a change, not as a failure.
+    - To be run on the controller (C(delegate_to=localhost)).
+author: Schoolstack contributors
+options:
+    artefacts:
+        description: What is pinned; see "Artefacts" in docs/architecture.md.
+        type: list
+        elements: dict
+        required: true
+    architecture:
+        description: The architecture to have them for, C(amd64) or C(arm64); every pinned one when empty.
+        type: str
+    folder:
+        description: Where they are kept.
+        type: path
+        required: true
+    mirror:
+        description: Address below which the school's own mirror has the files; asked first.
+        type: str
+"""
+
+RETURN = r"""
+artefacts:
+    description: Per file its name, version, file, path, sha256, bytes (of the file here), state and reason.
+    type: list
+    returned: always
+"""
+
+TIMEOUT_S = 30  # for an answer to begin, not for the whole file
+
+
+class ActionModule(ActionBase):
+    """See DOCUMENTATION."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Verify and fetch; fail with one sentence for each artefact that cannot be had."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "artefacts": {"type": "list", "elements": "dict", "required": True},
+                "architecture": {"type": "str", "default": ""},
+                "folder": {"type": "path", "required": True},
+                "mirror": {"type": "str", "default": ""},
+            }
+        )
+        folder = Path(args["folder"]).expanduser()
+        rows = [
+            self._row(wanted, folder, args["mirror"], task_vars or {})
+            for artefact in args["artefacts"]
+            for wanted in per_architecture(artefact, args["architecture"])
+        ]
+        reasons = [row["reason"] for row in rows if row["reason"]]
+        changed = any(row["state"] in ("fetched", "missing") and not row["reason"] for row in rows)
+        result = {"artefacts": rows, "changed": changed}
+        return {**result, "failed": True, "msg": "\n".join(reasons)} if reasons else result
+
+    def _row(
+        self, wanted: dict[str, Any], folder: Path, mirror: str, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what became of one file."""
+        path = folder / wanted["file"]
+        state, reason = "verified", ""
+        if not path.exists():
+            state = "missing"
+            if not self._task.check_mode:
+                reason = self._fetch(wanted, path, mirror, task_vars)
+                state = "missing" if reason else "fetched"
+        elif (found := sha256(path)) != wanted["sha256"]:
+            state = "refused"
+            reason = f"{path} is not the file that was pinned: {mismatch(wanted, found)}"
+            if not self._task.check_mode:
+                aside = path.with_name(f"{path.name}.refused")
+                path.replace(aside)
+                reason += (
+                    f"; it was set aside as {aside.name}: run again to fetch it anew, or put the right file there."
+                )
+        return {
+            **{key: wanted[key] for key in ("name", "version", "file", "sha256")},
+            "path": str(path),
+            "bytes": path.stat().st_size if path.exists() else None,
+            "state": state,
+            "reason": reason,
+        }
+
+    def _fetch(self, wanted: dict[str, Any], path: Path, mirror: str, task_vars: dict[str, Any]) -> str:
+        """Fetch one file from the first source that has it; return in a sentence why none had."""
+        sources = [{"kind": "url", "url": f"{mirror.rstrip('/')}/{path.name}"}] if mirror else []
+        part = path.with_name(f".{path.name}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tried = []
+        for source in sources + wanted["sources"]:
+            part.unlink(missing_ok=True)
+            label, module, module_args = request(source, wanted["version"], part)
+            answer = self._execute_module(module_name=module, module_args=module_args, task_vars=task_vars)
+            if answer.get("failed") or not part.exists():
+                tried.append(f"{label} ({answer.get('response') or answer.get('msg')})")
+            elif (found := sha256(part)) != wanted["sha256"]:
+                part.replace(path.with_name(f"{path.name}.refused"))
+                tried.append(f"{label} ({mismatch(wanted, found)}, set aside as {path.name}.refused)")
+            else:
+                part.replace(path)
+                return ""
+        return (
+            f"{wanted['name']} {wanted['version']} could not be had from {', nor from '.join(tried)}: let the machine "
+            f"that runs Ansible reach one of these, or put {path.name} with SHA-256 {wanted['sha256']} "
+            f"into {path.parent} by hand."
+        )
+
+
+def per_architecture(artefact: dict[str, Any], architecture: str) -> list[dict[str, Any]]:
+    """Return the files of one pinned artefact, for one architecture or, when that is empty, for each.
+
+    ``{arch}`` in the file's name and in its sources stands for the architecture.
+    """
+    pinned: dict[str, str] = artefact["sha256"]
+    if architecture:
+        key = "all" if "all" in pinned else architecture
+        if key not in pinned:
+            raise AnsibleActionFail(
+                f"{artefact['name']} {artefact['version']} is not pinned for {architecture}: "
+                f"give it a server of another architecture ({', '.join(pinned)})."
+            )
+        pinned = {key: pinned[key]}
+    return [
+        {
+            **artefact,
+            "file": artefact["file"].replace("{arch}", arch),
+            "sha256": digest,
+            "sources": [
+                {key: value.replace("{arch}", arch) for key, value in source.items()}
+                for source in artefact["sources"]
+            ],
+        }
+        for arch, digest in pinned.items()
+    ]
+
+
+def request(source: dict[str, str], version: str, destination: Path) -> tuple[str, str, dict[str, Any]]:
+    """Return what a source is called, the module that fetches from it, and that module's arguments."""
+    if source["kind"] == "maven":
+        coordinates = {"group_id": source["group"], "artifact_id": source["artifact"], "version": version}
+        return (
+            f"Maven {source['group']}:{source['artifact']}",
+            "community.general.maven_artifact",
+            {
+                **coordinates,
+                "extension": source["extension"],
+                "classifier": source.get("classifier", ""),
+                "dest": str(destination),
+                "timeout": TIMEOUT_S,
+                "verify_checksum": "never",  # the pinned SHA-256 says more than a digest from the same place
+                "mode": "0644",
+            },
+        )
+    return (
+        source["url"],
+        "ansible.builtin.get_url",
+        {"url": source["url"], "dest": str(destination), "timeout": TIMEOUT_S, "mode": "0644"},
+    )
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def mismatch(wanted: dict[str, Any], found: str) -> str:
+    """Say which digest was expected and which was found."""
+    return f"SHA-256 {wanted['sha256']} expected, {found} found"
