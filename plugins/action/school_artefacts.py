@@ -91,7 +91,8 @@ class ActionModule(ActionBase):
                 aside = path.with_name(f"{path.name}.refused")
                 path.replace(aside)
                 reason += (
-                    f"; it was set aside as {aside.name}: run again to fetch it anew, or put the right file there."
+                    f"; it was set aside as {aside.name}: "
+                    "run again to fetch it anew, or put the right file there."
                 )
         return {
             **{key: wanted[key] for key in ("name", "version", "file", "sha256")},
@@ -120,9 +121,9 @@ class ActionModule(ActionBase):
                 part.replace(path)
                 return ""
         return (
-            f"{wanted['name']} {wanted['version']} could not be had from {', nor from '.join(tried)}: let the machine "
-            f"that runs Ansible reach one of these, or put {path.name} with SHA-256 {wanted['sha256']} "
-            f"into {path.parent} by hand."
+            f"{wanted['name']} {wanted['version']} could not be had from {', nor from '.join(tried)}: "
+            "let the machine that runs Ansible reach one of these, "
+            f"or put {path.name} with SHA-256 {wanted['sha256']} into {path.parent} by hand."
         )
 
 

@@ -1,0 +1,1 @@
+"""Pinned upstream artefacts, seen from the command line."""

@@ -1,0 +1,151 @@
+"""``school artefacts`` and the action plugin behind it, on a small project of its own with real Ansible."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from schoolstack.artefacts import command
+from schoolstack.errors import SchoolError
+
+PROJECT = Path(__file__).parents[2]
+HELLO = b"hello"
+DIGEST = hashlib.sha256(HELLO).hexdigest()
+
+
+class School:
+    """A project whose role ``hello`` pins one artefact that a folder offers, and an inventory that has it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "kept"
+        self.upstream = root / "upstream"
+        for name in ("ansible.cfg", "plugins", "roles/school", "roles/archive"):
+            link = root / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(PROJECT / name)
+        (root / "playbooks").mkdir()
+        shutil.copy(PROJECT / "playbooks/artefacts.yml", root / "playbooks")
+        (root / "hosts").write_text("[hello]\nserver.example\n[other]\n")
+        self.upstream.mkdir()
+        (self.upstream / "hello-1.tar").write_bytes(HELLO)
+        self.pin()
+
+    def pin(self, role: str = "hello", **changes: object) -> None:
+        artefact = {
+            "name": role,
+            "version": "1",
+            "file": f"{role}-1.tar",
+            "sha256": {"all": DIGEST},
+            "sources": [
+                {"kind": "url", "url": f"file://{self.root}/nowhere/{role}-1.tar"},
+                {"kind": "url", "url": f"file://{self.upstream}/{role}-1.tar"},
+            ],
+        } | changes
+        path = self.root / f"roles/{role}/vars/artefacts.yml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({f"{role}_artefacts": [artefact]}))
+
+    def configure(self, **variables: str) -> None:
+        (self.root / "group_vars").mkdir()
+        (self.root / "group_vars/all.yml").write_text(yaml.safe_dump(variables))
+
+    def run(self, action: str) -> tuple[int, list[dict[str, object]]]:
+        rows = command.examine([str(self.root / "hosts")], fetch=action == "fetch")
+        return int(any(row["reason"] for row in rows)), rows
+
+
+@pytest.fixture
+def school(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setenv("SCHOOLSTACK_ARTEFACTS", str(tmp_path / "kept"))
+    return School(tmp_path)
+
+
+def states(rows):
+    return [(row["name"], row["state"]) for row in rows]
+
+
+def test_fetch_brings_what_the_inventory_needs_and_no_more(school):
+    school.pin("other2")
+    assert states(school.run("list")[1]) == [("hello", "missing")]
+    assert not school.folder.exists(), "looking changes nothing"
+    assert states(school.run("fetch")[1]) == [("hello", "fetched")]
+    assert (school.folder / "hello-1.tar").read_bytes() == HELLO
+    shutil.rmtree(school.upstream)
+    assert states(school.run("fetch")[1]) == [("hello", "verified")]
+
+
+def test_without_an_inventory_every_role_counts(school):
+    school.pin("second")
+    assert states(command.examine([], fetch=False)) == [("hello", "missing"), ("second", "missing")]
+
+
+def test_what_cannot_be_had_names_every_source_and_the_way_out(school):
+    school.pin("other", sources=[{"kind": "url", "url": f"file://{school.upstream}/gone.tar"}])
+    (school.upstream / "hello-1.tar").unlink()
+    failed, rows = school.run("fetch")
+    assert failed
+    assert states(rows) == [("hello", "missing"), ("other", "missing")]
+    for expected in ("nowhere/hello-1.tar", "upstream/hello-1.tar", DIGEST, f"into {school.folder} by hand"):
+        assert expected in rows[0]["reason"]
+
+
+def test_a_file_that_is_not_what_was_pinned_is_set_aside(school):
+    school.folder.mkdir()
+    (school.folder / "hello-1.tar").write_bytes(b"something else")
+    failed, [row] = school.run("fetch")
+    found = hashlib.sha256(b"something else").hexdigest()
+    assert failed
+    assert f"SHA-256 {DIGEST} expected, {found} found" in row["reason"]
+    assert [path.name for path in school.folder.iterdir()] == ["hello-1.tar.refused"]
+    assert states(school.run("fetch")[1]) == [("hello", "fetched")]
+
+
+def test_a_wrong_download_is_never_used(school):
+    (school.upstream / "hello-1.tar").write_bytes(b"a portal's login page")
+    failed, [row] = school.run("fetch")
+    assert failed
+    assert "set aside as hello-1.tar.refused" in row["reason"]
+    assert not (school.folder / "hello-1.tar").exists()
+
+
+def test_the_schools_mirror_is_asked_first(school):
+    school.configure(school_artefacts_mirror=f"file://{school.root}/mirror/")
+    school.pin(sources=[])
+    (school.root / "mirror").mkdir()
+    shutil.move(school.upstream / "hello-1.tar", school.root / "mirror/hello-1.tar")
+    assert states(school.run("fetch")[1]) == [("hello", "fetched")]
+
+
+def test_each_architecture_has_its_file(school):
+    other = hashlib.sha256(b"arm").hexdigest()
+    school.pin(
+        file="hello-{arch}.tar",
+        sha256={"amd64": DIGEST, "arm64": other},
+        sources=[{"kind": "url", "url": f"file://{school.upstream}/hello-{{arch}}.tar"}],
+    )
+    (school.upstream / "hello-amd64.tar").write_bytes(HELLO)
+    (school.upstream / "hello-arm64.tar").write_bytes(b"arm")
+    assert [row["file"] for row in school.run("fetch")[1]] == ["hello-amd64.tar", "hello-arm64.tar"]
+
+
+def test_the_command_prints_a_table_and_why(school, capsys):
+    (school.upstream / "hello-1.tar").unlink()
+    parser = argparse.ArgumentParser()
+    command.register(parser.add_subparsers())
+    arguments = parser.parse_args(["artefacts", "fetch", "-i", str(school.root / "hosts")])
+    assert arguments.run(arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].split() == ["hello", "1", "hello-1.tar", "missing"]
+    assert "school: hello 1 could not be had from" in printed.err
+
+
+def test_a_missing_inventory_is_refused(school):
+    with pytest.raises(SchoolError, match="there is no inventory /nowhere"):
+        command.examine(["/nowhere"], fetch=False)
