@@ -1,0 +1,35 @@
+# Thin: each target is the tools it needs and one line of real work.
+.PHONY: demo demo-down test test-all lint bench
+SHELL := /bin/bash
+# Test hosts need root; everything finds the tools of .venv.
+TOOLS := env PATH="$(CURDIR)/.venv/bin:$$PATH"
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo) $(TOOLS)
+
+demo:
+	@.ci/bootstrap
+	@$(ROOT) school demo
+
+demo-down:
+	@.ci/bootstrap
+	@$(ROOT) school demo --down
+
+# Lint, then everything that fits in half an hour on two cores.
+test: lint
+	@.ci/bootstrap test
+	@$(ROOT) pytest -m "not slow"
+
+test-all: lint
+	@.ci/bootstrap test
+	@$(ROOT) pytest
+
+lint:
+	@.ci/bootstrap
+	@$(TOOLS) ruff check
+	@$(TOOLS) ruff format --check
+	@$(TOOLS) mypy
+	@$(TOOLS) yamllint --strict .
+	@$(TOOLS) ansible-lint --quiet
+
+bench:
+	@.ci/bootstrap test
+	@$(ROOT) school bench
