@@ -1,0 +1,134 @@
+"""One school on its servers, seen from the machine that runs Ansible: run playbooks, open its pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from schoolstack.errors import SchoolError
+from schoolstack.hosts.lab import Lab
+from schoolstack.hosts.state import run
+from schoolstack.signin import Browser
+
+ROOT = Path(__file__).parents[2]
+
+# Where the role certificates puts the school's CA on every server.
+CA_ON_SERVER = "/usr/local/share/ca-certificates/schoolstack.crt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a playbook ended.
+
+    Attributes:
+        changed: number of things it changed, over all servers.
+        seconds: how long it took.
+    """
+
+    changed: int
+    seconds: float
+
+
+def run_playbook(name: str, inventories: Sequence[Path], variables: Mapping[str, Any] | None = None) -> Run:
+    """Run one of the project's playbooks, its progress on standard output.
+
+    Args:
+        name: the playbook without its ending, such as ``site``.
+        inventories: what ``-i`` is given, the school's own first.
+        variables: extra variables.
+
+    Raises:
+        SchoolError: when it failed; the reason stands above.
+    """
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{name}.yml"]
+    for inventory in inventories:
+        command += ["-i", str(inventory)]
+    if variables:
+        command += ["-e", json.dumps(variables)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    started = time.monotonic()
+    changed = 0
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            changed += sum(map(int, re.findall(r"\bchanged=(\d+)", line)))
+    if process.returncode:
+        raise SchoolError(f"playbooks/{name}.yml did not come to its end: the reason stands above")
+    return Run(changed, time.monotonic() - started)
+
+
+class Deployment:
+    """A school of the inventories on one test host."""
+
+    def __init__(self, inventory: Path, name: str, lab: Lab | None = None) -> None:
+        """Look at the school that ``inventory`` describes, on the test host ``name``."""
+        self.inventory = inventory
+        self.name = name
+        self.lab = lab or Lab()
+
+    @property
+    def inventories(self) -> list[Path]:
+        """What ``-i`` is given: what the school is, and where its server is reached."""
+        return [self.inventory, self.lab.inventory(self.name)]
+
+    @property
+    def address(self) -> str:
+        """The server's IP address."""
+        return self.lab.host(self.name).address
+
+    def play(self, playbook: str, **variables: Any) -> Run:
+        """Run a playbook on it; see :func:`run_playbook`."""
+        return run_playbook(playbook, self.inventories, variables)
+
+    def shell(self, command: str) -> str:
+        """Run a command on the server, as root.
+
+        Returns:
+            Its standard output.
+
+        Raises:
+            SchoolError: when it fails.
+        """
+        return run([*self.lab.ssh_command(self.name), command])
+
+    @cached_property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The records of the applications that run there, by name."""
+        text = self.shell("cat /etc/ansible/facts.d/*.fact").strip()
+        decoder = json.JSONDecoder()
+        found: dict[str, dict[str, Any]] = {}
+        while text:
+            record, end = decoder.raw_decode(text)
+            found[record["name"]] = record
+            text = text[end:].strip()
+        return found
+
+    @cached_property
+    def ca(self) -> Path:
+        """The certificate of the school's CA, copied from the server."""
+        copy = self.lab.folder(self.name) / "ca.pem"
+        copy.write_text(self.shell(f"cat {CA_ON_SERVER}"), encoding="utf-8")
+        return copy
+
+    def browser(self, through: str = "", language: str = "nl") -> Browser:
+        """Open a browser that trusts the school's CA and finds its pages.
+
+        Args:
+            through: the address where the pages are looked for; the server's own when not given.
+            language: what its person prefers to read.
+        """
+        sites = [record["site"]["host"] for record in self.records.values() if "site" in record]
+        return Browser(dict.fromkeys(sites, through or self.address), self.ca, language=language)
+
+    def url(self, application: str, path: str = "/") -> str:
+        """Return the address of an application's page."""
+        return f"https://{self.records[application]['site']['host']}{path}"
