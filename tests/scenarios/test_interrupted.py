@@ -32,11 +32,8 @@ def site(deployment: Deployment, kill_after: int | None = None) -> int:
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml"]
     for inventory in deployment.inventories:
         command += ["-i", str(inventory)]
-    environment = {
-        **os.environ,
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+    environment["PYTHONUNBUFFERED"] = "1"
     begun, lines = 0, []
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True

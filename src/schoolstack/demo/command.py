@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from schoolstack.demo.people import People
 from schoolstack.deployment import ROOT, Deployment
@@ -184,9 +182,9 @@ def down() -> int:
     for left in ("secrets", "sheets"):
         shutil.rmtree(INVENTORY / left, ignore_errors=True)
     (INVENTORY / ".vault-key").unlink(missing_ok=True)
-    print(
-        lab.clean() if not lab.hosts() else say("demo.others", names=", ".join(h.name for h in lab.hosts()))
-    )
+    for sentence in lab.remove_everything():
+        print(sentence)
+    print(say("demo.gone"))
     return 0
 
 
@@ -194,6 +192,5 @@ def _table(head: list[str], rows: list[list[str]]) -> None:
     """Print rows under a head, in columns as wide as they need."""
     widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
     for line in [head, ["-" * width for width in widths], *rows]:
-        print(
-            re.sub(r" +$", "", "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
-        )
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        print("  ".join(cells).rstrip())
