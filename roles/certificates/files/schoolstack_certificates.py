@@ -1,0 +1,470 @@
+#!/usr/bin/python3
+"""Keep this server's certificates valid.
+
+The one program behind everything: Ansible calls it to ask for certificates, a timer calls it to renew them,
+and the machine that runs Ansible calls it to check files that a school hands in.
+
+Where the school is its own authority, a root key on one server signs one issuing authority per server, and that
+one signs the server's certificates. So each server renews by itself, without the root's server and without Ansible.
+All three may only name hosts below the school's domain (RFC 5280, 4.2.1.10): a browser that trusts the root need
+not fear for other addresses.
+
+Every command prints one JSON object; failures are one plain sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import fcntl
+import ipaddress
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+HOME = Path("/etc/schoolstack")
+SETTINGS = HOME / "certificates.json"
+AUTHORITY = HOME / "authority"
+CERTIFICATES = HOME / "certificates"
+ACCOUNT_KEY = HOME / "acme" / "account.key"
+# nginx serves this folder as /.well-known/acme-challenge/.
+CHALLENGES = Path("/var/lib/schoolstack/acme")
+# Where Debian's update-ca-certificates looks for an administrator's own authorities.
+TRUSTED = Path("/usr/local/share/ca-certificates/schoolstack.crt")
+
+AUTHORITY_DAYS = 3650
+# Clocks differ; without this a new certificate is not valid yet on a machine that is a little behind.
+BACKDATED = datetime.timedelta(hours=1)
+
+
+class Refusal(Exception):
+    """Something that cannot be done, said in a sentence for people."""
+
+
+def now() -> datetime.datetime:
+    """Return the present, in UTC."""
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+# --- files
+
+
+def write(path: Path, data: bytes, mode: int) -> None:
+    """Replace *path* at once, so that a reader or a power cut never meets half a file."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def new_or_old_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the key in *path*, made now if there is none.
+
+    A renewal keeps its key: the certificate is then the only file that changes, and the two always match.
+    """
+    if not path.exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        write(
+            path,
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ),
+            0o600,
+        )
+    return serialization.load_pem_private_key(path.read_bytes(), None)  # type: ignore[return-value]
+
+
+def read_chain(path: Path) -> list[x509.Certificate]:
+    """Return the certificates in *path*, the leaf first; none when they cannot be read."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Return *certificates* as PEM."""
+    return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other run of this program changes anything."""
+    with SETTINGS.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# --- certificates
+
+
+def same_key(one: Any, other: Any) -> bool:
+    """Tell whether two public keys are the same."""
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return one.public_bytes(encoding, form) == other.public_bytes(encoding, form)
+
+
+def ends(certificate: x509.Certificate) -> datetime.datetime:
+    """Return when *certificate* ends, in UTC.
+
+    Debian 12's cryptography (38) has no ``not_valid_after_utc`` yet.
+    """
+    return certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+
+
+def names(certificate: x509.Certificate) -> set[str]:
+    """Return the DNS names for which *certificate* is valid."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return set()
+    return {name.lower() for name in extension.value.get_values_for_type(x509.DNSName)}
+
+
+def covers(certificate: x509.Certificate, host: str) -> bool:
+    """Tell whether *certificate* is valid for *host*, by name or by ``*.`` and one label (RFC 6125, 6.4.3)."""
+    return not names(certificate).isdisjoint({host, "*." + host.partition(".")[2]})
+
+
+def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether *issuer*, which has an elliptic curve key, signed *certificate*."""
+    try:
+        issuer.public_key().verify(  # type: ignore[union-attr,call-arg]
+            certificate.signature,
+            certificate.tbs_certificate_bytes,
+            ec.ECDSA(certificate.signature_hash_algorithm),  # type: ignore[arg-type]
+        )
+    except (InvalidSignature, TypeError):
+        return False
+    return certificate.issuer == issuer.subject
+
+
+def subject(name: str) -> x509.Name:
+    """Return the distinguished name of *name*, at most 64 characters (RFC 5280, ub-common-name)."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+
+
+def sign(
+    name: x509.Name,
+    public_key: Any,
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    until: datetime.datetime,
+    extensions: list[tuple[x509.ExtensionType, bool]],
+) -> x509.Certificate:
+    """Return a certificate for *public_key* under *name*, valid from now *until* then."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now() - BACKDATED)
+        .not_valid_after(until)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def usage(*, authority: bool) -> x509.KeyUsage:
+    """Return what a key may be used for: signing certificates, or else signing handshakes."""
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def authority_extensions(domain: str, below: int) -> list[tuple[x509.ExtensionType, bool]]:
+    """Return what makes a certificate an authority for hosts under *domain*, with *below* authorities under it."""
+    everywhere = [x509.IPAddress(ipaddress.ip_network(network)) for network in ("0.0.0.0/0", "::/0")]
+    return [
+        (x509.BasicConstraints(ca=True, path_length=below), True),
+        (usage(authority=True), True),
+        (x509.NameConstraints([x509.DNSName(domain)], everywhere), True),
+    ]
+
+
+# --- commands
+
+
+def root(settings: dict[str, Any]) -> dict[str, Any]:
+    """Make the school's own authority on this server, if there is none."""
+    path = AUTHORITY / "root.pem"
+    key = new_or_old_key(AUTHORITY / "root.key")
+    found = read_chain(path)
+    changed = not found
+    if found:
+        constraints = found[0].extensions.get_extension_for_class(x509.NameConstraints).value
+        if constraints.permitted_subtrees != [x509.DNSName(settings["domain"])]:
+            raise Refusal(
+                f"{path} is an authority for another domain than {settings['domain']}. Every device that trusts it"
+                f" would have to trust a new one: set school_domain back, or move {AUTHORITY} away to begin anew."
+            )
+    else:
+        name = subject(f"{settings['school']} root")
+        until = now() + datetime.timedelta(days=AUTHORITY_DAYS)
+        extensions = authority_extensions(settings["domain"], 1)
+        found = [sign(name, key.public_key(), name, key, until, extensions)]
+        write(path, pem(found), 0o644)
+    return {"changed": changed, "root": pem(found).decode()}
+
+
+def request(_: dict[str, Any]) -> dict[str, Any]:
+    """Ask for an issuing authority, if this server has none under the root given on standard input."""
+    given = x509.load_pem_x509_certificate(sys.stdin.buffer.read())
+    key = new_or_old_key(AUTHORITY / "issuing.key")
+    found = read_chain(AUTHORITY / "issuing.pem")
+    if found and signed_by(found[0], given) and read_chain(TRUSTED) == [given]:
+        return {"changed": False, "request": ""}
+    asked = x509.CertificateSigningRequestBuilder().subject_name(subject("issuing")).sign(key, hashes.SHA256())
+    return {"changed": False, "request": asked.public_bytes(serialization.Encoding.PEM).decode()}
+
+
+def sign_request(settings: dict[str, Any], server: str) -> dict[str, Any]:
+    """Sign, with the root, the request on standard input: an issuing authority for *server*."""
+    asked = x509.load_pem_x509_csr(sys.stdin.buffer.read())
+    top, key = read_chain(AUTHORITY / "root.pem")[0], new_or_old_key(AUTHORITY / "root.key")
+    signed = sign(
+        subject(f"{settings['school']} on {server}"),
+        asked.public_key(),
+        top.subject,
+        key,
+        ends(top),
+        authority_extensions(settings["domain"], 0),
+    )
+    return {"changed": False, "chain": pem([signed, top]).decode()}
+
+
+def adopt(_: dict[str, Any]) -> dict[str, Any]:
+    """Keep the issuing authority and trust the root, both given on standard input."""
+    issuing, top = x509.load_pem_x509_certificates(sys.stdin.buffer.read())
+    write(TRUSTED, pem([top]), 0o644)
+    subprocess.run(["update-ca-certificates"], check=True, capture_output=True)
+    # Comes last: it is what `request` goes by.
+    write(AUTHORITY / "issuing.pem", pem([issuing]), 0o644)
+    return {"changed": True}
+
+
+def issue_own(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes:
+    """Return a chain for *hosts*, signed by this server's issuing authority."""
+    issuing = read_chain(AUTHORITY / "issuing.pem")[0]
+    foreign = [h for h in hosts if h != settings["domain"] and not h.endswith("." + settings["domain"])]
+    if foreign:
+        raise Refusal(
+            f"{foreign[0]} is not below {settings['domain']}, and the school's own authority may sign for nothing else."
+            f" Choose a name ending in .{settings['domain']}, or set certificates_source to acme or files."
+        )
+    until = min(now() + datetime.timedelta(days=settings["valid_days"]), ends(issuing))
+    leaf = sign(
+        subject(hosts[0]),
+        new_or_old_key(folder / "privkey.pem").public_key(),
+        issuing.subject,
+        new_or_old_key(AUTHORITY / "issuing.key"),
+        until,
+        [
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (usage(authority=False), True),
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts]), False),
+        ],
+    )
+    return pem([leaf, issuing])
+
+
+def issue_acme(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes:
+    """Return a chain for *hosts* from the ACME authority, which looks for the answer on port 80 (RFC 8555, 8.3)."""
+    # RFC 8555 asks for RSA or EC account keys; acme-tiny speaks RSA only.
+    if not ACCOUNT_KEY.exists():
+        made = subprocess.run(["openssl", "genrsa", "4096"], check=True, capture_output=True)
+        write(ACCOUNT_KEY, made.stdout, 0o600)
+    CHALLENGES.mkdir(mode=0o755, parents=True, exist_ok=True)
+    asked = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts]), critical=False)
+        .sign(new_or_old_key(folder / "privkey.pem"), hashes.SHA256())
+    )
+    with tempfile.NamedTemporaryFile() as csr:
+        csr.write(asked.public_bytes(serialization.Encoding.PEM))
+        csr.flush()
+        answer = subprocess.run(
+            [
+                "acme-tiny", "--quiet", "--account-key", ACCOUNT_KEY, "--csr", csr.name, "--acme-dir", CHALLENGES,
+                "--directory-url", settings["acme_directory"], "--contact", f"mailto:{settings['contact']}",
+                # The authority looks for the answer itself; this server may not see its own public address.
+                "--disable-check",
+            ],
+            capture_output=True, check=False,
+        )  # fmt: skip
+    if answer.returncode:
+        reason = answer.stderr.decode().strip().splitlines()[-1:]
+        raise Refusal(
+            f"{settings['acme_directory']} gave no certificate for {', '.join(hosts)}: {''.join(reason)}."
+            " Check that these names lead to this server and that port 80 is reachable from the internet."
+        )
+    return answer.stdout
+
+
+ISSUERS = {"own": issue_own, "acme": issue_acme}
+
+
+def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
+    """Tell whether the certificate in *folder* is missing, for other hosts, from another authority or near its end."""
+    chain = read_chain(folder / "fullchain.pem")
+    if not chain or names(chain[0]) != set(hosts):
+        return True
+    if not same_key(chain[0].public_key(), new_or_old_key(folder / "privkey.pem").public_key()):
+        return True
+    issuing = read_chain(AUTHORITY / "issuing.pem")
+    own = bool(issuing) and signed_by(chain[0], issuing[0])
+    if own != (settings["source"] == "own"):
+        return True
+    # Authorities issue for ever shorter times: a third of the life is early enough where that is less.
+    life = ends(chain[0]) - chain[0].not_valid_before.replace(tzinfo=datetime.timezone.utc)
+    return ends(chain[0]) - now() < min(datetime.timedelta(days=settings["renew_days"]), life / 3)
+
+
+def issue(settings: dict[str, Any], name: str, hosts: list[str]) -> dict[str, Any]:
+    """Have the certificate *name* for *hosts*, and remember that it is wanted."""
+    folder = CERTIFICATES / name
+    wanted = folder / "wanted.json"
+    text = json.dumps({"hosts": hosts}).encode()
+    changed = not wanted.exists() or wanted.read_bytes() != text
+    if changed:
+        write(wanted, text, 0o644)
+    if due(settings, folder, hosts):
+        write(folder / "fullchain.pem", ISSUERS[settings["source"]](settings, folder, hosts), 0o644)
+        changed = True
+    return {"changed": changed}
+
+
+def install(_: dict[str, Any], name: str) -> dict[str, Any]:
+    """Keep the handed-in certificate *name*, given on standard input as JSON with ``fullchain`` and ``privkey``."""
+    given = json.load(sys.stdin)
+    changed = False
+    for file, mode in (("privkey", 0o600), ("fullchain", 0o644)):
+        path, data = CERTIFICATES / name / f"{file}.pem", given[file].strip().encode() + b"\n"
+        if not path.exists() or path.read_bytes() != data:
+            write(path, data, mode)
+            changed = True
+    return {"changed": changed}
+
+
+def renew(settings: dict[str, Any]) -> dict[str, Any]:
+    """Renew every wanted certificate that is due."""
+    renewed = []
+    if settings["source"] in ISSUERS:
+        for wanted in sorted(CERTIFICATES.glob("*/wanted.json")):
+            if issue(settings, wanted.parent.name, json.loads(wanted.read_bytes())["hosts"])["changed"]:
+                renewed.append(wanted.parent.name)
+    return {"changed": bool(renewed), "renewed": renewed}
+
+
+def check(fullchain: Path, hosts: list[str], renew_days: int) -> dict[str, Any]:
+    """Refuse a handed-in certificate that would not work; its key is on standard input."""
+    chain = read_chain(fullchain)
+    if not chain:
+        raise Refusal(
+            f"{fullchain} holds no certificate. Give the path of a PEM file, the server's own certificate first."
+        )
+    leaf = chain[0]
+    try:
+        key = serialization.load_pem_private_key(sys.stdin.buffer.read(), None)
+    except (ValueError, TypeError):
+        raise Refusal(
+            "The file named in certificates_files.privkey is missing or holds no unencrypted PEM key. Export the key without a"
+            " passphrase and protect the file with ansible-vault instead."
+        ) from None
+    if not same_key(leaf.public_key(), key.public_key()):
+        raise Refusal(
+            f"The key in certificates_files.privkey does not belong to {fullchain}. Take both from the same request."
+        )
+    if ends(leaf) < now():
+        raise Refusal(f"{fullchain} ended on {ends(leaf):%Y-%m-%d}. Ask its authority for a new one.")
+    if leaf.not_valid_before.replace(tzinfo=datetime.timezone.utc) > now():
+        raise Refusal(f"{fullchain} begins only on {leaf.not_valid_before:%Y-%m-%d}. Check the clock, or wait.")
+    if leaf.issuer != leaf.subject and len(chain) == 1:
+        raise Refusal(
+            f"{fullchain} holds the server's certificate only, and phones would not trust it. Put the certificate of"
+            f" its authority ({leaf.issuer.rfc4514_string()}) after it in the same file."
+        )
+    missing = [host for host in hosts if not covers(leaf, host)]
+    if missing:
+        raise Refusal(
+            f"{fullchain} is for {', '.join(sorted(names(leaf)))} and not for {missing[0]}. Ask for a certificate that"
+            " names it too, or for one that names all hosts of the domain (*.)."
+        )
+    left = (ends(leaf) - now()).days
+    return {"changed": False, "warning": f"{fullchain} ends in {left} days" if left < renew_days else ""}
+
+
+def main() -> int:
+    """Run one command; return 0, or 1 when it was refused."""
+    parser = argparse.ArgumentParser(description="Keep this server's certificates valid.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for simple in (root, request, adopt, renew):
+        commands.add_parser(simple.__name__, help=simple.__doc__).set_defaults(run=simple)
+    command = commands.add_parser("sign-request", help=sign_request.__doc__)
+    command.add_argument("server")
+    command.set_defaults(run=lambda settings: sign_request(settings, arguments.server))
+    command = commands.add_parser("issue", help=issue.__doc__)
+    command.add_argument("name")
+    command.add_argument("hosts", nargs="+")
+    command.set_defaults(run=lambda settings: issue(settings, arguments.name, arguments.hosts))
+    command = commands.add_parser("install", help=install.__doc__)
+    command.add_argument("name")
+    command.set_defaults(run=lambda settings: install(settings, arguments.name))
+    command = commands.add_parser("check", help=check.__doc__)
+    command.add_argument("fullchain", type=Path)
+    command.add_argument("hosts", nargs="*")
+    command.add_argument("--renew-days", type=int, default=30, help="warn when it ends within so many days")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "check":
+            result = check(arguments.fullchain, arguments.hosts, arguments.renew_days)
+        else:
+            with alone():
+                result = arguments.run(json.loads(SETTINGS.read_text()))
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
