@@ -13,7 +13,7 @@ module: unit_started
 short_description: A unit that runs with its files as they are now
 description:
     - Enables and starts a unit, and restarts it when one of its files has changed since it was last started.
-    - That is read from the files and from systemd, never from an earlier task, so that a run which was cut off
+    - That is read from the files and from systemd, never from an earlier task, so that a run cut off
       before the restart is caught up by the next one.
     - In check mode, a unit that is not there yet is reported as one that would be started.
 author: Schoolstack contributors
@@ -80,7 +80,7 @@ def seconds(timestamp: str) -> float:
     if not timestamp:
         return 0.0
     when = datetime.datetime.strptime(timestamp[4:], "%Y-%m-%d %H:%M:%S.%f UTC")
-    return when.replace(tzinfo=datetime.timezone.utc).timestamp()
+    return when.replace(tzinfo=datetime.UTC).timestamp()
 
 
 def needed(state: dict[str, str], files: list[str]) -> tuple[list[str], list[str]]:
@@ -129,7 +129,7 @@ def main() -> None:
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode:
             module.fail_json(
-                msg=f"{name} could not be brought up ({verb}): see `journalctl -u {name} -n 50` on this server.",
+                msg=f"{name} could not be brought up ({verb}): see `journalctl -u {name}` on this server.",
                 stderr=ran.stderr,
             )
     module.exit_json(changed=bool(verbs), done=verbs, because=because)
