@@ -1,0 +1,405 @@
+"""The rules of the house: each reads the whole project and yields one sentence per breach."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from house import Project, Role, load
+
+from schoolstack.preflight import check_declaration
+
+Rule = Callable[[Project], Iterator[str]]
+RULES: dict[str, Rule] = {}
+
+# A door that several entry points of a role share.
+SHARED_DOORS = {"app": "app_declaration"}
+# What an application's role may call: everything else reaches around `app`.
+OPEN_TO_APPLICATIONS = {"app", "archive"}
+# Readable in one screen.
+MAIN_LINES = 60
+
+
+def rule(function: Rule) -> Rule:
+    """Register a rule under its function's name."""
+    RULES[function.__name__] = function
+    return function
+
+
+# Roles and their doors.
+
+
+@rule
+def every_role_says_what_it_is(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        meta = load(role.path / "meta" / "main.yml") or {}
+        info = meta.get("galaxy_info") or {}
+        if info.get("license") != "AGPL-3.0-or-later" or not info.get("description"):
+            yield f"{role.name}: meta/main.yml lacks the description or the licence"
+        if meta.get("dependencies"):
+            yield f"{role.name}: meta/main.yml has dependencies; roles meet in playbooks and through doors"
+        if not role.specs:
+            yield f"{role.name}: meta/argument_specs.yml describes no entry point"
+
+
+@rule
+def specs_and_defaults_hold_the_same(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        options = (role.specs.get("main") or {}).get("options") or {}
+        free = {name: spec for name, spec in options.items() if not spec.get("required")}
+        for name in sorted(free.keys() ^ role.defaults.keys()):
+            where = "argument_specs.yml" if name in role.defaults else "defaults/main.yml"
+            yield f"{role.name}: {name} is missing in {where}"
+        for name in sorted(free.keys() & role.defaults.keys()):
+            if free[name].get("default") != role.defaults[name]:
+                yield f"{role.name}: the default of {name} differs between argument_specs.yml and defaults"
+
+
+@rule
+def every_option_is_described(project: Project) -> Iterator[str]:
+    def bare(options: dict[str, Any], path: str) -> Iterator[str]:
+        for name, spec in options.items():
+            if not spec.get("description") or not spec.get("type"):
+                yield f"{path}.{name} lacks its description or type"
+            yield from bare(spec.get("options") or {}, f"{path}.{name}")
+
+    for role in project.roles.values():
+        for entry, spec in role.specs.items():
+            if not spec.get("short_description"):
+                yield f"{role.name}.{entry} lacks a short_description"
+            yield from bare(spec.get("options") or {}, f"{role.name}.{entry}")
+
+
+@rule
+def a_door_takes_one_variable(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        for entry, spec in role.specs.items():
+            if not (role.path / "tasks" / f"{entry}.yml").exists():
+                yield f"{role.name}: the entry point {entry} has no tasks/{entry}.yml"
+            wanted = SHARED_DOORS.get(role.name, f"{role.name}_{entry}")
+            if entry != "main" and list(spec.get("options") or {}) != [wanted]:
+                yield f"{role.name}: the door {entry} takes something else than {wanted} alone"
+
+
+@rule
+def only_doors_are_called(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        if task.module not in ("include_role", "import_role"):
+            continue
+        name = task.arguments.get("name", "")
+        entry = task.arguments.get("tasks_from", "main")
+        called = project.roles.get(name)
+        if called is None or entry not in called.specs:
+            if "{{" not in name:
+                yield f"{task.place}: {name} has no entry point {entry}"
+        elif entry != "main":
+            wanted = SHARED_DOORS.get(name, f"{name}_{entry}")
+            given = {key for key in task.content.get("vars") or {} if not key.startswith("__")}
+            if given != {wanted}:
+                yield f"{task.place}: the door {entry} of {name} is given {sorted(given)} instead of {wanted}"
+
+
+@rule
+def variables_carry_the_roles_name(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        given = {*role.defaults, *role.variables, *((role.specs.get("main") or {}).get("options") or {})}
+        for task in role.tasks:
+            given |= {task.content["register"]} if "register" in task.content else set()
+            if task.module == "set_fact":
+                given |= {name for name in task.arguments if name != "cacheable"}
+            if task.module not in ("include_role", "import_role"):
+                given |= set(task.content.get("vars") or {})
+            given |= {(task.content.get("loop_control") or {}).get("loop_var", f"{role.name}_")}
+        for name in sorted(given):
+            if not name.startswith((f"{role.name}_", f"__{role.name}_", "ansible_")):
+                yield f"{role.name}: the variable {name} does not begin with {role.name}_ or __{role.name}_"
+
+
+@rule
+def no_fact_is_set_over_a_users_variable(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        if task.module == "set_fact":
+            for name in task.arguments:
+                if not name.startswith("__") and name != "cacheable":
+                    yield f"{task.place}: set_fact on {name}, which a school may have set"
+
+
+@rule
+def platform_roles_name_no_application(project: Project) -> Iterator[str]:
+    applications = {role.name for role in project.roles.values() if role.is_application}
+    for role in project.roles.values():
+        if role.is_application or role.name == "app":
+            continue
+        for name in sorted(applications):
+            for path in sorted(role.path.rglob("*")):
+                if path in project.files and re.search(rf"\b{name}\b", _without_comments(path)):
+                    yield f"{project.name(path)} names the application {name}"
+
+
+@rule
+def applications_go_through_app(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        for task in role.tasks:
+            if task.module not in ("include_role", "import_role") or role.name == "app":
+                continue
+            name = task.arguments.get("name", "")
+            called = project.roles.get(name)
+            if role.is_application and name not in OPEN_TO_APPLICATIONS | {role.name}:
+                yield f"{task.place}: an application calls {name} itself instead of declaring what it needs"
+            elif called and called.is_application and name != role.name:
+                yield f"{task.place}: a platform role calls the application {name}"
+
+
+@rule
+def main_reads_like_a_table_of_contents(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        path = role.path / "tasks" / "main.yml"
+        if path.exists() and (count := len(path.read_text(encoding="utf-8").splitlines())) > MAIN_LINES:
+            yield f"{role.name}: tasks/main.yml has {count} lines; give parts of it a file of their own"
+
+
+# Tasks.
+
+
+@rule
+def tasks_and_handlers_speak(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        name = str(task.content.get("name", ""))
+        if not name and "block" in task.content:
+            continue
+        if not re.match(r"[A-Z]", name):
+            yield f"{task.place}: a task has no name that begins with a capital ({name or task.module})"
+        elif task.handler and " " not in name:
+            yield f"{task.place}: the handler {name} is not a sentence"
+
+
+@rule
+def failures_are_not_waved_through(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        if "ignore_errors" in task.content or "ignore_unreachable" in task.content:
+            yield f"{task.place}: {task.content.get('name')} ignores errors; say in failed_when what is fine"
+        if task.content.get("failed_when") is False and "register" not in task.content:
+            yield f"{task.place}: {task.content.get('name')} can never fail, and nobody looks at its result"
+
+
+@rule
+def certificates_are_verified(project: Project) -> Iterator[str]:
+    settings = r"validate_certs\s*[:=]\s*(false|no)\b|verify\s*=\s*False|curl\b.*\s(-\w*k|--insecure)\b"
+    unverified = re.compile(rf"\b({settings})", re.I)
+    for place, line in project.lines():
+        if unverified.search(line) and not _is_about_rules(place):
+            yield f"{place}: a certificate is not verified"
+
+
+@rule
+def nothing_is_the_latest(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        if isinstance(task.arguments, dict) and "latest" in map(str, task.arguments.values()):
+            yield f"{task.place}: {task.content.get('name')} takes whatever is latest; name the version"
+    for place, artefact in _artefacts(project):
+        if not re.search(r"\d", str(artefact.get("version", ""))):
+            yield f"{place}: {artefact.get('name')} has no version"
+
+
+@rule
+def no_task_is_kept_from_a_test(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        tags = task.content.get("tags") or []
+        for tag in [tags] if isinstance(tags, str) else tags:
+            if "notest" in tag or tag in ("skip_ansible_lint", "molecule-idempotence-notest"):
+                yield f"{task.place}: {task.content.get('name')} is tagged out of a test ({tag})"
+
+
+@rule
+def a_rescue_states_its_recovery(project: Project) -> Iterator[str]:
+    for path in project.files:
+        if path.suffix == ".yml":
+            lines = path.read_text(encoding="utf-8").splitlines()
+            for number, line in enumerate(lines):
+                around = lines[max(number - 1, 0)] + lines[min(number + 1, len(lines) - 1)]
+                if re.match(r"\s*(- )?rescue:\s*$", line) and "#" not in around:
+                    yield f"{project.name(path)}:{number + 1}: a rescue without a comment on how it recovers"
+
+
+@rule
+def downloads_are_pinned(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        given = task.arguments if isinstance(task.arguments, dict) else {}
+        checksum = str(given.get("checksum", ""))
+        fetches = task.module == "get_url" or (task.module == "uri" and "dest" in given)
+        if fetches and not re.match(r"sha256:(?!https?:)\S", checksum):
+            yield f"{task.place}: {task.content.get('name')} downloads without a pinned sha256"
+        remote = {"unarchive": "src", "apt": "deb", "git": "repo", "pip": "name", "npm": "name"}.get(
+            task.module
+        )
+        if remote and (task.module in ("git", "pip", "npm") or "://" in str(given.get(remote, ""))):
+            yield f"{task.place}: {task.content.get('name')} fetches by {task.module} what nobody pinned"
+        if task.module in ("command", "shell") and re.search(r"\b(curl|wget)\b", task.text):
+            yield f"{task.place}: {task.content.get('name')} downloads with a command"
+
+
+@rule
+def artefacts_are_pinned_by_sha256(project: Project) -> Iterator[str]:
+    for place, artefact in _artefacts(project):
+        missing = {"name", "version", "file", "sha256", "sources"} - artefact.keys()
+        if missing:
+            yield f"{place}: {artefact.get('name')} lacks {', '.join(sorted(missing))}"
+        for arch, digest in (artefact.get("sha256") or {}).items():
+            if arch not in ("all", "amd64", "arm64") or not re.fullmatch("[0-9a-f]{64}", str(digest)):
+                yield f"{place}: {artefact.get('name')} has no SHA-256 for {arch}"
+
+
+# Secrets.
+
+
+@rule
+def tasks_with_secrets_are_silent(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        known = {**role.defaults, **role.variables}
+        secret = {name for name, value in known.items() if "school_secret" in str(value)}
+        names = "|".join(sorted(secret)) or "(?!)"
+        field = re.compile(rf"\.(client_)?(password|secret)\b|school_secret|\b({names})\b")
+        for task in role.tasks:
+            if task.module.startswith(("include_", "import_")) or "block" in task.content:
+                continue
+            text = task.text
+            if task.module == "template":
+                source = role.path / "templates" / str(task.arguments.get("src"))
+                text += source.read_text(encoding="utf-8") if source.is_file() else ""
+            if field.search(text) and task.content.get("no_log") is not True:
+                yield f"{task.place}: {task.content.get('name')} handles a secret without no_log"
+
+
+@rule
+def secrets_stand_in_no_command(project: Project) -> Iterator[str]:
+    for task in project.tasks:
+        given = task.arguments
+        line = {k: v for k, v in given.items() if k != "stdin"} if isinstance(given, dict) else given
+        if task.module in ("command", "shell") and re.search(
+            r"school_secret|\.(password|secret)\b", str(line)
+        ):
+            yield f"{task.place}: {task.content.get('name')} puts a secret in a command line"
+
+
+# Every file.
+
+# SHA-256, first 16 hex digits, of the names of package registries' hosts: a school's machines ask Debian's
+# configured mirrors, and the rest goes through `school artefacts`. Hashed, because no file may name them.
+REGISTRIES = {
+    "e680c440a2e92079 1ba4e37997a2e986 c2b35955576ffa71 4b602daf23ba2974 2e97613f5a81eaa4": "Debian",
+    "26b795f2a123f2a2 04280276b5029dca": "Debian",
+    "a0f007d863a0ed19 e514b0d3b0562f54 62f256676f138898": "Ubuntu",
+    "a4aa2ac280bb8d1a c899567ee9068517 d6d7019ca9fcbf07": "Python",
+    "0dc11026ac75c015 70bb4000cd2fab03": "npm",
+    "43c04ed1dabe979b 317d2d52829b7812 b18b7bf677c9e874 bb4897481ebc8b10": "Maven",
+    "00a7dc5a0cc38858 9da5f32d96412512": "Go",
+    "0e0934be7818eb28": "nobody: the one the self-test names",
+}
+
+
+@rule
+def no_registry_is_named(project: Project) -> Iterator[str]:
+    owners = {digest: owner for digests, owner in REGISTRIES.items() for digest in digests.split()}
+    for place, line in project.lines():
+        for host in re.findall(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+", line.lower()):
+            if owner := owners.get(hashlib.sha256(host.encode()).hexdigest()[:16]):
+                yield f"{place}: names a package registry's host (of {owner})"
+
+
+@rule
+def no_path_of_a_developers_machine(project: Project) -> Iterator[str]:
+    paths = re.compile(rf"{re.escape(str(project.root))}\b|(?<![\w.~-])/(home|Users)/(?!me/)\w")
+    for place, line in project.lines():
+        if paths.search(line):
+            yield f"{place}: names a path of somebody's machine"
+
+
+@rule
+def nothing_is_left_for_later(project: Project) -> Iterator[str]:
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|#\s*(noqa|nosec|type: ignore(?!\[))\b", re.I)
+    for place, line in project.lines():
+        if marks.search(line) and not _is_about_rules(place):
+            yield f"{place}: leaves something for later, or silences a checker"
+
+
+@rule
+def people_can_read_it_in_both_languages(project: Project) -> Iterator[str]:
+    folder = project.root / "src" / "schoolstack" / "messages"
+    sentences = {path.stem: dict(_flat(load(path))) for path in sorted(folder.glob("*.yml"))}
+    for lang, own in sentences.items():
+        for other, theirs in sentences.items():
+            for key in sorted(theirs.keys() - own.keys()):
+                yield f"messages/{lang}.yml lacks {key}, which {other} has"
+            for key in sorted(theirs.keys() & own.keys()):
+                if lang < other and _placeholders(own[key]) != _placeholders(theirs[key]):
+                    yield f"messages: {key} is given other values in {lang} than in {other}"
+
+
+# Declarations.
+
+
+@rule
+def declarations_follow_the_schema(project: Project) -> Iterator[str]:
+    schema_path = project.root / "roles" / "app" / "files" / "declaration.schema.json"
+    for role in project.roles.values():
+        if role.is_application:
+            schema = json.loads(schema_path.read_text(encoding="utf-8"))
+            yield from check_declaration(declaration(project, role), schema, role.name)
+
+
+def declaration(project: Project, role: Role) -> dict[str, Any]:
+    """Return an application's declaration as it is for the demo school on a server with 4 GB."""
+    loader = DataLoader()
+    facts = {
+        "memtotal_mb": 4096,
+        "processor_vcpus": 2,
+        "architecture": "x86_64",
+        "virtualization_tech_guest": [],
+    }
+    facts |= {"distribution": "Debian", "distribution_release": "trixie", "distribution_major_version": "13"}
+    known: dict[str, Any] = {
+        "ansible_facts": facts,
+        "inventory_dir": "/inventory",
+        "inventory_hostname": "server",
+    }
+    for other in project.roles.values():
+        for path in [other.path / "defaults" / "main.yml", *sorted(other.path.glob("vars/*.yml"))]:
+            if path.exists():
+                known |= loader.load_from_file(str(path), trusted_as_template=True) or {}
+    school = project.root / "inventories" / "demo" / "group_vars" / "all" / "school.yml"
+    known |= loader.load_from_file(str(school), trusted_as_template=True)
+    resolved: dict[str, Any] = Templar(loader=loader, variables=known).template(known[f"{role.name}_app"])
+    return resolved
+
+
+def _artefacts(project: Project) -> Iterator[tuple[str, dict[str, Any]]]:
+    for role in project.roles.values():
+        for artefact in role.variables.get(f"{role.name}_artefacts", []):
+            yield f"roles/{role.name}/vars", artefact
+
+
+def _without_comments(path: Path) -> str:
+    return re.sub(r"(?m)^\s*#.*$", "", path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _is_about_rules(place: str) -> bool:
+    """Whether a file speaks of what it forbids."""
+    return place.startswith("tests/contract/")
+
+
+def _flat(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, str(value)
+
+
+def _placeholders(sentence: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)", sentence))
