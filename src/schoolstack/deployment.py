@@ -87,6 +87,8 @@ class Deployment:
 
     def play(self, playbook: str, **variables: Any) -> Run:
         """Run a playbook on it; see :func:`run_playbook`."""
+        # What is fetched for a test host goes when the test hosts go.
+        os.environ.setdefault("SCHOOLSTACK_ARTEFACTS", str(self.lab.state.root / "artefacts"))
         return run_playbook(playbook, self.inventories, variables)
 
     def shell(self, command: str) -> str:

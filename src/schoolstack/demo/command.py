@@ -15,7 +15,7 @@ from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
 from schoolstack.messages import say
 from schoolstack.roster import sheets
-from schoolstack.signin import Page
+from schoolstack.signin.browser import Page
 
 INVENTORY = ROOT / "inventories" / "demo"
 SERVER = "demo-server"

@@ -58,7 +58,12 @@ class Lab:
     """The test hosts of one state folder."""
 
     def __init__(self, state: State | None = None) -> None:
-        """Use the given state folder, or this machine's usual one."""
+        """Use the given state folder, or this machine's usual one.
+
+        Raises:
+            SchoolError: without root, or without the programs hosts are made with.
+        """
+        require_root_and_programs()
         self.state = state or State.of_this_machine()
 
     # -- asking ----------------------------------------------------------------------------------
@@ -119,7 +124,6 @@ class Lab:
             SchoolError: when the name, the wish or this machine does not allow it.
         """
         names.split(name)
-        require_root_and_programs()
         with self.state.lock(f"host-{name}"):
             with self.state.lock("hosts"):
                 net = network.ensure(self.state)
@@ -135,7 +139,6 @@ class Lab:
 
     def reset(self, name: str, snapshot: str = "") -> Host:
         """Throw away what happened on a host, since its beginning or since a snapshot, and boot it."""
-        require_root_and_programs()
         self.host(name)
         with self.state.lock(f"host-{name}"):
             net = network.ensure(self.state)
@@ -145,12 +148,11 @@ class Lab:
             if lower:
                 disk.create(lower)
             else:
-                remove_tree(disk.layer)
+                disk.discard()
         return self.up(name)
 
     def snapshot(self, name: str, snapshot: str) -> Host:
         """Shut a host down, keep its disk under a name, and boot it again."""
-        require_root_and_programs()
         names.check_snapshot(snapshot)
         self.host(name)
         with self.state.lock(f"host-{name}"):
@@ -162,7 +164,6 @@ class Lab:
 
     def power_cut(self, name: str) -> None:
         """Kill a host at once, as a power cut would. ``up`` boots it again with what was on its disk."""
-        require_root_and_programs()
         self.host(name)
         self._machine(name, network.ensure(self.state)).kill()
 
@@ -172,7 +173,6 @@ class Lab:
         Raises:
             SchoolError: naming who has the port, when it is taken.
         """
-        require_root_and_programs()
         self.host(name)
         with self.state.lock("hosts"):
             for port in ports:
@@ -187,7 +187,6 @@ class Lab:
 
     def down(self, name: str) -> None:
         """Remove a host with all that was on it; the last one takes the network with it."""
-        require_root_and_programs()
         names.split(name)
         net = network.load(self.state)
         if net:
@@ -207,7 +206,6 @@ class Lab:
         Returns:
             Sentences about what had to stay.
         """
-        require_root_and_programs()
         left = [host.name for host in self.hosts()]
         if left:
             return [f"Images and packages stay, because {', '.join(left)} still exist."]

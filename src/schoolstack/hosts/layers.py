@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from schoolstack.errors import SchoolError
-from schoolstack.hosts.state import remove_tree
+from schoolstack.hosts.state import make_folder, remove_tree
 
 
 class Disk:
@@ -30,6 +30,11 @@ class Disk:
         if self._next.exists() and not self.layer.exists():
             self._next.rename(self.layer)
         return self.layer.exists()
+
+    def discard(self) -> None:
+        """Throw the layer away; snapshots stay."""
+        remove_tree(self._next)
+        remove_tree(self.layer)
 
     def create(self, lower: Path, files: dict[str, tuple[int, str]] | None = None) -> None:
         """Replace the layer by an empty one.
@@ -85,8 +90,14 @@ class Disk:
             raise SchoolError(f'{self.folder.name} has a snapshot "{name}" already: choose another name')
 
     def freeze(self, name: str) -> None:
-        """Keep the present layer as the snapshot ``name`` and go on in an empty one over it."""
+        """Keep the present layer as the snapshot ``name`` and go on in an empty one over it.
+
+        Raises:
+            SchoolError: when there is no layer.
+        """
         target = self.folder / "snapshots" / name
+        if not self.recover():
+            raise SchoolError(f"there is nothing to keep of {self.folder.name} yet: bring it up first")
         target.parent.mkdir(exist_ok=True)
         self._prepare(target, {})
         self.layer.rename(target)
@@ -101,16 +112,3 @@ class Disk:
             below = Path((below / "lower").read_text())
         lowers.append(str(below))
         return f"lowerdir={':'.join(lowers)},upperdir={self.layer / 'upper'},workdir={self.layer / 'work'}"
-
-
-def make_folder(folder: Path, mode: int) -> None:
-    """Make a folder and its missing parents with exactly this mode, whatever the umask.
-
-    Args:
-        folder: the folder to make.
-        mode: its permissions, which an overlay shows instead of those of the folder underneath.
-    """
-    if not folder.exists():
-        make_folder(folder.parent, mode)
-        folder.mkdir()
-        folder.chmod(mode)

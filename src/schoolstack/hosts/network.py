@@ -129,6 +129,8 @@ def remove(network: Network) -> None:
         if not left and FORMER_FORWARDING.exists():
             FORWARDING.write_text(FORMER_FORWARDING.read_text())
             FORMER_FORWARDING.unlink()
+            (RUN / "lock").unlink()
+            RUN.rmdir()
 
 
 def rules(network: Network, forwards: Mapping[int, str]) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from schoolstack.hosts.state import State, run
+from schoolstack.hosts.state import State, make_folder, run
 
 # Every host has an archives folder of its own, so that apt's lock in it keeps no other host waiting. The
 # files in them are hard links to one pool: a package is downloaded once and stored once.
@@ -20,7 +20,7 @@ def share(pool: Path, archives: Path) -> None:
     flushed to disk before others may rely on it.
     """
     for folder in (pool, archives):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, 0o755)
     for source, target in ((archives, pool), (pool, archives)):
         for package in source.glob("*.deb"):
             copy = target / package.name

@@ -41,7 +41,10 @@ class State:
     """
 
     def __init__(self, root: Path) -> None:
-        """Use the folder ``root``; it is made at first need."""
+        """Use the folder ``root``; it is made at first need.
+
+        Only root may enter it, because it holds whole systems with programs that run as root.
+        """
         self.root = root
 
     @classmethod
@@ -76,6 +79,7 @@ class State:
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock ``name``. The kernel frees it when its holder dies, however it dies."""
+        make_folder(self.root, 0o700)
         with file_lock(self.root / "locks" / name):
             yield
 
@@ -111,6 +115,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
+
+
+def make_folder(folder: Path, mode: int) -> None:
+    """Make a folder and its missing parents with exactly this mode, whatever the umask.
+
+    Args:
+        folder: the folder to make.
+        mode: its permissions, which an overlay shows and apt's own user depends on.
+    """
+    if not folder.exists():
+        make_folder(folder.parent, mode)
+        folder.mkdir()
+        folder.chmod(mode)
 
 
 def remove_tree(path: Path) -> None:
