@@ -4,10 +4,10 @@
 The one program behind everything: Ansible calls it to ask for certificates, a timer calls it to renew them,
 and the machine that runs Ansible calls it to check files that a school hands in.
 
-Where the school is its own authority, a root key on one server signs one issuing authority per server, and that
-one signs the server's certificates. So each server renews by itself, without the root's server and without Ansible.
-All three may only name hosts below the school's domain (RFC 5280, 4.2.1.10): a browser that trusts the root need
-not fear for other addresses.
+Where the school is its own authority, a root key on one server signs one issuing authority per server, and
+that one signs the server's certificates. So each server renews by itself, without the root's server and
+without Ansible. All of them may only name hosts below the school's domain (RFC 5280, 4.2.1.10): whoever
+trusts the root need not fear for other addresses.
 
 Every command prints one JSON object; failures are one plain sentence on standard error.
 """
@@ -21,6 +21,7 @@ import fcntl
 import ipaddress
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -49,13 +50,13 @@ AUTHORITY_DAYS = 3650
 BACKDATED = datetime.timedelta(hours=1)
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """Something that cannot be done, said in a sentence for people."""
 
 
 def now() -> datetime.datetime:
     """Return the present, in UTC."""
-    return datetime.datetime.now(datetime.timezone.utc)
+    return datetime.datetime.now(datetime.UTC)
 
 
 # --- files
@@ -96,17 +97,27 @@ def new_or_old_key(path: Path) -> ec.EllipticCurvePrivateKey:
     return serialization.load_pem_private_key(path.read_bytes(), None)  # type: ignore[return-value]
 
 
+def certificates(data: bytes) -> list[x509.Certificate]:
+    """Return the certificates in PEM *data*, in their order; Debian 12's cryptography reads one at a time.
+
+    Raises:
+        ValueError: what looks like a certificate is none.
+    """
+    found = re.findall(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", data, re.DOTALL)
+    return [x509.load_pem_x509_certificate(one) for one in found]
+
+
 def read_chain(path: Path) -> list[x509.Certificate]:
     """Return the certificates in *path*, the leaf first; none when they cannot be read."""
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        return certificates(path.read_bytes())
+    except (OSError, ValueError):
         return []
 
 
-def pem(certificates: Iterable[x509.Certificate]) -> bytes:
-    """Return *certificates* as PEM."""
-    return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
+def pem(chain: Iterable[x509.Certificate]) -> bytes:
+    """Return *chain* as PEM."""
+    return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain)
 
 
 @contextlib.contextmanager
@@ -123,15 +134,21 @@ def alone() -> Iterator[None]:
 def same_key(one: Any, other: Any) -> bool:
     """Tell whether two public keys are the same."""
     encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    return one.public_bytes(encoding, form) == other.public_bytes(encoding, form)
+    return bool(one.public_bytes(encoding, form) == other.public_bytes(encoding, form))
+
+
+def begins(certificate: x509.Certificate) -> datetime.datetime:
+    """Return when *certificate* begins, in UTC; Debian 12's cryptography cannot say it with the zone."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc
+    return certificate.not_valid_before.replace(tzinfo=datetime.UTC)
 
 
 def ends(certificate: x509.Certificate) -> datetime.datetime:
-    """Return when *certificate* ends, in UTC.
-
-    Debian 12's cryptography (38) has no ``not_valid_after_utc`` yet.
-    """
-    return certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+    """Return when *certificate* ends, in UTC."""
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_after_utc
+    return certificate.not_valid_after.replace(tzinfo=datetime.UTC)
 
 
 def names(certificate: x509.Certificate) -> set[str]:
@@ -144,7 +161,7 @@ def names(certificate: x509.Certificate) -> set[str]:
 
 
 def covers(certificate: x509.Certificate, host: str) -> bool:
-    """Tell whether *certificate* is valid for *host*, by name or by ``*.`` and one label (RFC 6125, 6.4.3)."""
+    """Tell whether *certificate* is valid for *host*, by name or by ``*.`` (RFC 6125, 6.4.3)."""
     return not names(certificate).isdisjoint({host, "*." + host.partition(".")[2]})
 
 
@@ -209,7 +226,7 @@ def usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def authority_extensions(domain: str, below: int) -> list[tuple[x509.ExtensionType, bool]]:
-    """Return what makes a certificate an authority for hosts under *domain*, with *below* authorities under it."""
+    """Return what makes an authority for hosts under *domain*, with *below* authorities under it."""
     everywhere = [x509.IPAddress(ipaddress.ip_network(network)) for network in ("0.0.0.0/0", "::/0")]
     return [
         (x509.BasicConstraints(ca=True, path_length=below), True),
@@ -230,9 +247,10 @@ def root(settings: dict[str, Any]) -> dict[str, Any]:
     if found:
         constraints = found[0].extensions.get_extension_for_class(x509.NameConstraints).value
         if constraints.permitted_subtrees != [x509.DNSName(settings["domain"])]:
-            raise Refusal(
-                f"{path} is an authority for another domain than {settings['domain']}. Every device that trusts it"
-                f" would have to trust a new one: set school_domain back, or move {AUTHORITY} away to begin anew."
+            raise RefusalError(
+                f"{path} is an authority for another domain than {settings['domain']}. Every device that"
+                " trusts it would have to trust a new one: set school_domain back, or move"
+                f" {AUTHORITY} away to begin anew."
             )
     else:
         name = subject(f"{settings['school']} root")
@@ -250,7 +268,7 @@ def request(_: dict[str, Any]) -> dict[str, Any]:
     found = read_chain(AUTHORITY / "issuing.pem")
     if found and signed_by(found[0], given) and read_chain(TRUSTED) == [given]:
         return {"changed": False, "request": ""}
-    asked = x509.CertificateSigningRequestBuilder().subject_name(subject("issuing")).sign(key, hashes.SHA256())
+    asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return {"changed": False, "request": asked.public_bytes(serialization.Encoding.PEM).decode()}
 
 
@@ -271,7 +289,7 @@ def sign_request(settings: dict[str, Any], server: str) -> dict[str, Any]:
 
 def adopt(_: dict[str, Any]) -> dict[str, Any]:
     """Keep the issuing authority and trust the root, both given on standard input."""
-    issuing, top = x509.load_pem_x509_certificates(sys.stdin.buffer.read())
+    issuing, top = certificates(sys.stdin.buffer.read())
     write(TRUSTED, pem([top]), 0o644)
     subprocess.run(["update-ca-certificates"], check=True, capture_output=True)
     # Comes last: it is what `request` goes by.
@@ -284,9 +302,10 @@ def issue_own(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes
     issuing = read_chain(AUTHORITY / "issuing.pem")[0]
     foreign = [h for h in hosts if h != settings["domain"] and not h.endswith("." + settings["domain"])]
     if foreign:
-        raise Refusal(
-            f"{foreign[0]} is not below {settings['domain']}, and the school's own authority may sign for nothing else."
-            f" Choose a name ending in .{settings['domain']}, or set certificates_source to acme or files."
+        raise RefusalError(
+            f"{foreign[0]} is not below {settings['domain']}, and the school's own authority may sign for"
+            f" nothing else. Choose a name ending in .{settings['domain']}, or set certificates_source to acme"
+            " or files."
         )
     until = min(now() + datetime.timedelta(days=settings["valid_days"]), ends(issuing))
     leaf = sign(
@@ -306,7 +325,7 @@ def issue_own(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes
 
 
 def issue_acme(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes:
-    """Return a chain for *hosts* from the ACME authority, which looks for the answer on port 80 (RFC 8555, 8.3)."""
+    """Return a chain for *hosts* from the ACME authority, which asks on port 80 (RFC 8555, 8.3)."""
     # RFC 8555 asks for RSA or EC account keys; acme-tiny speaks RSA only.
     if not ACCOUNT_KEY.exists():
         made = subprocess.run(["openssl", "genrsa", "4096"], check=True, capture_output=True)
@@ -323,7 +342,8 @@ def issue_acme(settings: dict[str, Any], folder: Path, hosts: list[str]) -> byte
         csr.flush()
         answer = subprocess.run(
             [
-                "acme-tiny", "--quiet", "--account-key", ACCOUNT_KEY, "--csr", csr.name, "--acme-dir", CHALLENGES,
+                "acme-tiny", "--quiet", "--account-key", ACCOUNT_KEY, "--csr", csr.name,
+                "--acme-dir", CHALLENGES,
                 "--directory-url", settings["acme_directory"], "--contact", f"mailto:{settings['contact']}",
                 # The authority looks for the answer itself; this server may not see its own public address.
                 "--disable-check",
@@ -332,7 +352,7 @@ def issue_acme(settings: dict[str, Any], folder: Path, hosts: list[str]) -> byte
         )  # fmt: skip
     if answer.returncode:
         reason = answer.stderr.decode().strip().splitlines()[-1:]
-        raise Refusal(
+        raise RefusalError(
             f"{settings['acme_directory']} gave no certificate for {', '.join(hosts)}: {''.join(reason)}."
             " Check that these names lead to this server and that port 80 is reachable from the internet."
         )
@@ -343,7 +363,7 @@ ISSUERS = {"own": issue_own, "acme": issue_acme}
 
 
 def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
-    """Tell whether the certificate in *folder* is missing, for other hosts, from another authority or near its end."""
+    """Tell whether the certificate in *folder* is missing, of other hosts or authority, or near its end."""
     chain = read_chain(folder / "fullchain.pem")
     if not chain or names(chain[0]) != set(hosts):
         return True
@@ -354,7 +374,7 @@ def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
     if own != (settings["source"] == "own"):
         return True
     # Authorities issue for ever shorter times: a third of the life is early enough where that is less.
-    life = ends(chain[0]) - chain[0].not_valid_before.replace(tzinfo=datetime.timezone.utc)
+    life = ends(chain[0]) - begins(chain[0])
     return ends(chain[0]) - now() < min(datetime.timedelta(days=settings["renew_days"]), life / 3)
 
 
@@ -373,7 +393,7 @@ def issue(settings: dict[str, Any], name: str, hosts: list[str]) -> dict[str, An
 
 
 def install(_: dict[str, Any], name: str) -> dict[str, Any]:
-    """Keep the handed-in certificate *name*, given on standard input as JSON with ``fullchain`` and ``privkey``."""
+    """Keep the certificate *name*, handed in on standard input as JSON: ``fullchain`` and ``privkey``."""
     given = json.load(sys.stdin)
     changed = False
     for file, mode in (("privkey", 0o600), ("fullchain", 0o644)):
@@ -394,39 +414,42 @@ def renew(settings: dict[str, Any]) -> dict[str, Any]:
     return {"changed": bool(renewed), "renewed": renewed}
 
 
-def check(fullchain: Path, hosts: list[str], renew_days: int) -> dict[str, Any]:
+def check(_: dict[str, Any], fullchain: Path, hosts: list[str], renew_days: int) -> dict[str, Any]:
     """Refuse a handed-in certificate that would not work; its key is on standard input."""
     chain = read_chain(fullchain)
     if not chain:
-        raise Refusal(
-            f"{fullchain} holds no certificate. Give the path of a PEM file, the server's own certificate first."
+        raise RefusalError(
+            f"{fullchain} (certificates_files.fullchain) is missing or holds no certificate. Give the path of"
+            " a PEM file with the server's own certificate first."
         )
     leaf = chain[0]
     try:
         key = serialization.load_pem_private_key(sys.stdin.buffer.read(), None)
     except (ValueError, TypeError):
-        raise Refusal(
-            "The file named in certificates_files.privkey is missing or holds no unencrypted PEM key. Export the key without a"
-            " passphrase and protect the file with ansible-vault instead."
+        raise RefusalError(
+            "The file named in certificates_files.privkey is missing or holds no unencrypted PEM key. Export"
+            " the key without a passphrase and protect the file with ansible-vault instead."
         ) from None
     if not same_key(leaf.public_key(), key.public_key()):
-        raise Refusal(
-            f"The key in certificates_files.privkey does not belong to {fullchain}. Take both from the same request."
+        raise RefusalError(
+            f"The key in certificates_files.privkey is not that of {fullchain}. Take both from one request."
         )
     if ends(leaf) < now():
-        raise Refusal(f"{fullchain} ended on {ends(leaf):%Y-%m-%d}. Ask its authority for a new one.")
-    if leaf.not_valid_before.replace(tzinfo=datetime.timezone.utc) > now():
-        raise Refusal(f"{fullchain} begins only on {leaf.not_valid_before:%Y-%m-%d}. Check the clock, or wait.")
+        raise RefusalError(f"{fullchain} ended on {ends(leaf):%Y-%m-%d}. Ask its authority for a new one.")
+    if begins(leaf) > now():
+        raise RefusalError(
+            f"{fullchain} begins only on {begins(leaf):%Y-%m-%d}. Check this machine's clock, or wait."
+        )
     if leaf.issuer != leaf.subject and len(chain) == 1:
-        raise Refusal(
-            f"{fullchain} holds the server's certificate only, and phones would not trust it. Put the certificate of"
-            f" its authority ({leaf.issuer.rfc4514_string()}) after it in the same file."
+        raise RefusalError(
+            f"{fullchain} holds the server's certificate only, and phones would not trust it. Put the"
+            f" certificate of its authority ({leaf.issuer.rfc4514_string()}) after it in the same file."
         )
     missing = [host for host in hosts if not covers(leaf, host)]
     if missing:
-        raise Refusal(
-            f"{fullchain} is for {', '.join(sorted(names(leaf)))} and not for {missing[0]}. Ask for a certificate that"
-            " names it too, or for one that names all hosts of the domain (*.)."
+        raise RefusalError(
+            f"{fullchain} is for {', '.join(sorted(names(leaf)))} and not for {missing[0]}. Ask for a"
+            " certificate that names it too, or for one that names all hosts of the domain (*.)."
         )
     left = (ends(leaf) - now()).days
     return {"changed": False, "warning": f"{fullchain} ends in {left} days" if left < renew_days else ""}
@@ -435,31 +458,33 @@ def check(fullchain: Path, hosts: list[str], renew_days: int) -> dict[str, Any]:
 def main() -> int:
     """Run one command; return 0, or 1 when it was refused."""
     parser = argparse.ArgumentParser(description="Keep this server's certificates valid.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(required=True)
     for simple in (root, request, adopt, renew):
         commands.add_parser(simple.__name__, help=simple.__doc__).set_defaults(run=simple)
     command = commands.add_parser("sign-request", help=sign_request.__doc__)
     command.add_argument("server")
-    command.set_defaults(run=lambda settings: sign_request(settings, arguments.server))
+    command.set_defaults(run=sign_request)
     command = commands.add_parser("issue", help=issue.__doc__)
     command.add_argument("name")
     command.add_argument("hosts", nargs="+")
-    command.set_defaults(run=lambda settings: issue(settings, arguments.name, arguments.hosts))
+    command.set_defaults(run=issue)
     command = commands.add_parser("install", help=install.__doc__)
     command.add_argument("name")
-    command.set_defaults(run=lambda settings: install(settings, arguments.name))
+    command.set_defaults(run=install)
     command = commands.add_parser("check", help=check.__doc__)
     command.add_argument("fullchain", type=Path)
     command.add_argument("hosts", nargs="*")
     command.add_argument("--renew-days", type=int, default=30, help="warn when it ends within so many days")
-    arguments = parser.parse_args()
+    command.set_defaults(run=check)
+    arguments = vars(parser.parse_args())
+    run = arguments.pop("run")
     try:
-        if arguments.command == "check":
-            result = check(arguments.fullchain, arguments.hosts, arguments.renew_days)
+        if run is check:  # on the machine that runs Ansible, which has no settings
+            result = check({}, **arguments)
         else:
             with alone():
-                result = arguments.run(json.loads(SETTINGS.read_text()))
-    except Refusal as refusal:
+                result = run(json.loads(SETTINGS.read_text()), **arguments)
+    except RefusalError as refusal:
         print(refusal, file=sys.stderr)
         return 1
     print(json.dumps(result))
