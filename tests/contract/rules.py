@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar
-from house import Project, Role, load
+from house import Project, load
 
 from schoolstack.preflight import check_declaration
+from schoolstack.reference.declarations import resolve
 
 Rule = Callable[[Project], Iterator[str]]
 RULES: dict[str, Rule] = {}
@@ -350,32 +349,7 @@ def declarations_follow_the_schema(project: Project) -> Iterator[str]:
     for role in project.roles.values():
         if role.is_application:
             schema = json.loads(schema_path.read_text(encoding="utf-8"))
-            yield from check_declaration(declaration(project, role), schema, role.name)
-
-
-def declaration(project: Project, role: Role) -> dict[str, Any]:
-    """Return an application's declaration as it is for the demo school on a server with 4 GB."""
-    loader = DataLoader()
-    facts = {
-        "memtotal_mb": 4096,
-        "processor_vcpus": 2,
-        "architecture": "x86_64",
-        "virtualization_tech_guest": [],
-    }
-    facts |= {"distribution": "Debian", "distribution_release": "trixie", "distribution_major_version": "13"}
-    known: dict[str, Any] = {
-        "ansible_facts": facts,
-        "inventory_dir": "/inventory",
-        "inventory_hostname": "server",
-    }
-    for other in project.roles.values():
-        for path in [other.path / "defaults" / "main.yml", *sorted(other.path.glob("vars/*.yml"))]:
-            if path.exists():
-                known |= loader.load_from_file(str(path), trusted_as_template=True) or {}
-    school = project.root / "inventories" / "demo" / "group_vars" / "all" / "school.yml"
-    known |= loader.load_from_file(str(school), trusted_as_template=True)
-    resolved: dict[str, Any] = Templar(loader=loader, variables=known).template(known[f"{role.name}_app"])
-    return resolved
+            yield from check_declaration(resolve(project.root, role.name), schema, role.name)
 
 
 def _artefacts(project: Project) -> Iterator[tuple[str, dict[str, Any]]]:
