@@ -63,6 +63,7 @@ _list:
 
 PLACEHOLDER = "not-generated-in-check-mode"
 ALPHABET = string.ascii_letters + string.digits
+PATH_VARIABLES = ("school_secrets_dir", "school_vault_key_file")
 KEY_BYTES = 32  # 256 bits, the strength of the AES-256 that Ansible Vault uses
 
 
@@ -76,7 +77,10 @@ class LookupModule(LookupBase):
             AnsibleLookupError: in one sentence, when a secret cannot be read or may not be made.
         """
         variables = variables or {}
-        self.set_options(var_options=variables, direct=kwargs)
+        # Variables come as they were written, and both may say "{{ inventory_dir }}/...".
+        written = {name: variables[name] for name in PATH_VARIABLES if name in variables}
+        known = self._templar.template(written) if self._templar else written
+        self.set_options(var_options=known, direct=kwargs)
         store = Store(
             folder=self._path("secrets_dir", "secrets", variables),
             key_file=self._path("vault_key_file", ".vault-key", variables),
