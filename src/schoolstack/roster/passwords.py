@@ -1,0 +1,114 @@
+"""Initial passwords: made and hashed here, so that Keycloak's host never sees them.
+
+The hash is Keycloak's own kind (Argon2id), with the parameters that its realm uses; otherwise Keycloak would
+compute a second one at everybody's first sign-in, which is the busiest quarter of an hour of the year.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from argon2.low_level import Type, hash_secret_raw
+
+# Each syllable is one consonant and one vowel, none of which is easily taken for another on paper.
+CONSONANTS = "bdfghjkmnprstvwz"
+VOWELS = "aeiou"
+# Words that no sheet should hold, in the languages around us.
+UNFIT = ("homo", "kaka", "kut", "nazi", "nike", "pik", "pipi", "puta", "pute", "rape", "zizi")
+# Two words of two syllables and two digits: 32 bits, behind a lock after five wrong tries, until the first
+# sign-in.
+PUPIL_SYLLABLES = 4
+# Three such words, 45 bits, for those whose account opens more.
+ADULT_SYLLABLES = 6
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Argon2:
+    """How expensive a hash is.
+
+    The defaults are Keycloak's (``org.keycloak.crypto.hash.Argon2Parameters``, 26.7).
+
+    Attributes:
+        iterations: passes over the memory.
+        memory: memory of one hash, in KiB.
+        parallelism: lanes of one hash.
+        hash_length: length of the result, in bytes.
+    """
+
+    iterations: int = 5
+    memory: int = 7168
+    parallelism: int = 1
+    hash_length: int = 32
+
+
+def readable(syllables: int = PUPIL_SYLLABLES) -> str:
+    """Return a random password that a pupil can read from paper and type, such as ``kabo-timu-47``.
+
+    Args:
+        syllables: its length; an even number.
+    """
+    while True:
+        word = "".join(secrets.choice(CONSONANTS) + secrets.choice(VOWELS) for _ in range(syllables))
+        if not any(unfit in word for unfit in UNFIT):
+            break
+    parts = [word[at : at + 4] for at in range(0, len(word), 4)]
+    return "-".join([*parts, str(secrets.randbelow(90) + 10)])
+
+
+def credential(password: str, cost: Argon2) -> dict[str, Any]:
+    """Return a password as Keycloak stores it (CredentialRepresentation).
+
+    Args:
+        password: what the person will type.
+        cost: the realm's parameters.
+    """
+    salt = secrets.token_bytes(SALT_BYTES)
+    value = hash_secret_raw(
+        password.encode(),
+        salt,
+        time_cost=cost.iterations,
+        memory_cost=cost.memory,
+        parallelism=cost.parallelism,
+        hash_len=cost.hash_length,
+        type=Type.ID,
+    )
+    parameters = {
+        "hashLength": [str(cost.hash_length)],
+        "memory": [str(cost.memory)],
+        "type": ["id"],
+        "version": ["1.3"],
+        "parallelism": [str(cost.parallelism)],
+    }
+    return {
+        "type": "password",
+        "secretData": json.dumps(
+            {
+                "value": base64.b64encode(value).decode(),
+                "salt": base64.b64encode(salt).decode(),
+                "additionalParameters": {},
+            }
+        ),
+        "credentialData": json.dumps(
+            {
+                "hashIterations": cost.iterations,
+                "algorithm": "argon2",
+                "additionalParameters": parameters,
+            }
+        ),
+    }
+
+
+def credentials(passwords: Mapping[str, str], cost: Argon2) -> dict[str, dict[str, Any]]:
+    """Return every password as Keycloak stores it, by username, computed on all processors."""
+    # The hash leaves Python's lock, so threads are enough and share the little memory this takes.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashed = pool.map(lambda password: credential(password, cost), passwords.values())
+        return dict(zip(passwords, hashed, strict=True))
