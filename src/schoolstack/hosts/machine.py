@@ -19,6 +19,9 @@ from schoolstack.hosts.state import run
 
 SLICE = "schoolstack.slice"
 
+# Asks systemd as process 1 to shut down (systemd(1), "SIGNALS").
+POWER_OFF = signal.SIGRTMIN + 4
+
 # "$1" are the overlay's mount options, "$2" its mount point, the rest the command. The mount is private to
 # the machine's processes, so that it ends with them and nobody can leave it behind.
 IN_OWN_MOUNTS = 'mount -t overlay schoolstack -o "$1" "$2"; shift 2; exec "$@"'
@@ -94,10 +97,9 @@ class Machine:
 
     def shut_down(self) -> None:
         """Ask the machine to shut down, and cut the power when it has not done so after 20 seconds."""
-        with contextlib.suppress(FileNotFoundError):
-            for pid in (self._group / "supervisor" / "cgroup.procs").read_text().split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGTERM)
+        with contextlib.suppress(OSError, StopIteration):
+            init = next(iter((self._group / "payload/init.scope/cgroup.procs").read_text().split()))
+            os.kill(int(init), POWER_OFF)
             self._wait_for_end(20)
         self.kill()
 

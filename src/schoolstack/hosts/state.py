@@ -88,9 +88,13 @@ class State:
 def file_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on the file ``path``, which is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    while True:
+        with path.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Whoever held it before may have removed the file, and somebody else made and locked it anew.
+            if path.exists() and os.path.samestat(os.fstat(handle.fileno()), path.stat()):
+                yield
+                return
 
 
 def generate_key(path: Path, comment: str) -> None:
