@@ -1,0 +1,86 @@
+"""The test host that the bench measures, and the demo school on it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from schoolstack.deployment import ROOT, Deployment
+from schoolstack.errors import SchoolError
+from schoolstack.hosts.lab import Lab
+
+SERVER = "bench-server"
+DEPLOYED = "deployed"
+
+# The Python of Ansible's other programs.
+PROGRAMS = Path(sys.executable).parent
+
+
+class Bench:
+    """What the parts share: a test host and a school's inventory of its own."""
+
+    def __init__(self) -> None:
+        """Use this machine's test hosts."""
+        self.lab = Lab()
+        self.folder = self.lab.state.root / "bench"
+        self.inventory = self.folder / "inventory"
+        if not self.inventory.exists():
+            # A copy, so that secrets and sheets of the bench do not mix with the demo's.
+            kept = shutil.ignore_patterns("secrets", "sheets", ".vault-key")
+            shutil.copytree(ROOT / "inventories" / "demo", self.inventory, ignore=kept)
+        self.deployment = Deployment(self.inventory, SERVER, self.lab)
+
+    def fresh(self) -> Deployment:
+        """Return the school on a host as it comes from the image."""
+        self.lab.up(SERVER)
+        self.lab.reset(SERVER)
+        return self.deployment
+
+    def deployed(self) -> Deployment:
+        """Return the school on a host where everything runs and nobody has an account yet."""
+        self.lab.up(SERVER)
+        if DEPLOYED in self.lab.snapshots(SERVER):
+            self.lab.reset(SERVER, DEPLOYED)
+        else:
+            self.fresh().play("site")
+            self.lab.snapshot(SERVER, DEPLOYED)
+        self.deployment.shell(
+            "for i in $(seq 120); do python3 -c 'import urllib.request as u; u.urlopen("
+            '"http://127.0.0.1:9000/health/ready")\' 2>/dev/null && exit; sleep 1; done; exit 1'
+        )
+        return self.deployment
+
+    def ansible(self, *words: str, bare: bool = False) -> float:
+        """Run one of Ansible's programs against the host and return the seconds it took.
+
+        Args:
+            words: the program and its arguments, without the inventory.
+            bare: without the project's settings.
+
+        Raises:
+            SchoolError: when it failed.
+        """
+        command = [str(PROGRAMS / words[0]), *words[1:]]
+        for inventory in self.deployment.inventories:
+            command += ["-i", str(inventory)]
+        where = self.folder if bare else ROOT
+        return seconds(lambda: _run(command, where))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def _run(command: list[str], where: Path) -> None:
+    done = subprocess.run(
+        command, cwd=where, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        raise SchoolError(f"{Path(command[0]).name} failed: {done.stdout[-2000:]}")

@@ -1,0 +1,82 @@
+"""What a large class list costs."""
+
+from __future__ import annotations
+
+import statistics
+
+from schoolstack.bench.bench import Bench, seconds
+from schoolstack.bench.processes import peak
+from schoolstack.bench.report import Part, Row, spread
+from schoolstack.deployment import ROOT
+from schoolstack.roster import sample
+
+TITLE = "The class list"
+RUNS = 3
+ACCOUNTS = {"pupils": 1850, "teachers": 130, "staff": 18, "ict": 2}
+CLASSES = 90
+LOOP = 40
+HOW = """\
+`playbooks/roster.yml` as a whole, Ansible's start included, on a school without accounts. Sheets with
+initial passwords are written and their hashes computed. The loop makes {loop} accounts with a password
+each, without classes or roles, on the same host through Mitogen; its time per account is the whole
+run's, divided by their number. Memory is the peak resident size of the largest single Python process, as
+the kernel keeps it.
+"""
+
+
+def measure(bench: Bench) -> Part:
+    """Import a large school, import it again, and make a few accounts one by one."""
+    source = bench.folder / "class-list"
+    sample.write(source, classes=CLASSES, **ACCOUNTS)
+    variables = {
+        "roster_source": str(source),
+        "roster_sheets_dir": str(bench.folder / "sheets"),
+        "roster_apply": True,
+    }
+    total = sum(ACCOUNTS.values())
+    first: list[float] = []
+    again: list[float] = []
+    loop: list[float] = []
+    here: list[float] = []
+    there: list[float] = []
+    changed = 0
+    for _ in range(RUNS):
+        deployment = bench.deployed()
+        with peak() as memory:
+            first.append(deployment.play("roster", **variables).seconds)
+            run = deployment.play("roster", **variables)
+        again.append(run.seconds)
+        changed += run.changed
+        here.append(memory.here)
+        there.append(memory.on_hosts)
+        words = ("ansible-playbook", str(ROOT / "src/schoolstack/bench/loop.yml"), "-e", f"accounts={LOOP}")
+        loop.append(seconds(lambda words=words: bench.ansible(*words)))  # type: ignore[misc]
+    per_account = [taken / LOOP for taken in loop]
+    faster = [one / (taken / total) for one, taken in zip(per_account, first, strict=True)]
+    shares = [no_change / taken for no_change, taken in zip(again, first, strict=True)]
+    largest = max(here + there)
+    return Part(
+        rows=[
+            Row(f"first import of {total} accounts in {CLASSES} classes", spread(first, "s")),
+            Row(f"`community.general.keycloak_user`, {LOOP} accounts", spread(loop, "s")),
+            Row("import, per account", f"{statistics.median(first) / total * 1000:.0f} ms"),
+            Row("loop, per account", spread([one * 1000 for one in per_account], "ms", 0)),
+            Row(
+                "faster than the loop",
+                spread(faster, "times", 0),
+                "at least 30",
+                statistics.median(faster) >= 30,
+            ),
+            Row("import that changes nothing", spread(again, "s"), "", changed == 0),
+            Row(
+                "share of the first import",
+                spread(shares, "", 3),
+                "at most 0.1",
+                statistics.median(shares) <= 0.1,
+            ),
+            Row("largest process on the machine that runs Ansible", spread(here, "MB", 0)),
+            Row("largest process on the server", spread(there, "MB", 0)),
+            Row("memory", f"{largest:.0f} MB", "below 200 MB", largest < 200),
+        ],
+        how=HOW.format(loop=LOOP),
+    )
