@@ -1,0 +1,25 @@
+#!/bin/sh
+# Build Keycloak for the options in its configuration, beside the builds before it.
+# usage: build.sh FOLDER NAME   (of the version; of the build, to be in FOLDER/lib)
+set -eu
+cd "$1"
+
+# Each build starts from the one that came with the archive: a command that is itself the result of the last
+# build could not mend one that was cut off.
+[ -d lib/quarkus-upstream ] || mv lib/quarkus lib/quarkus-upstream
+
+# Nothing is written here by the service; what it does write lies with the rest of its data.
+ln -sfn /var/lib/keycloak data
+
+# Aside, so that a running Keycloak keeps its own build. Links, since only lib/quarkus is written.
+rm -rf .building
+mkdir .building
+cp -al bin conf lib providers themes version.txt .building/
+rm -rf .building/lib/quarkus .building/lib/quarkus-*/
+cp -a lib/quarkus-upstream .building/lib/quarkus
+.building/bin/kc.sh --config-file=/etc/keycloak/keycloak.conf build
+
+# After a power cut the name must not be there without the content.
+sync -f .building
+mv .building/lib/quarkus "lib/$2"
+rm -rf .building
