@@ -124,6 +124,9 @@ def main() -> None:
     output = subprocess.run(show, check=True, capture_output=True, text=True).stdout
     state = dict(line.split("=", 1) for line in output.splitlines())
     verbs, because = needed(state, module.params["files"])
+    if verbs and not module.check_mode:
+        # Earlier attempts count against the unit's start limit; what was wrong then may have been put right.
+        subprocess.run(["systemctl", "reset-failed", name], check=False, capture_output=True)
     for verb in [] if module.check_mode else verbs:
         command = ["systemctl", "daemon-reload"] if verb == "reload" else ["systemctl", verb, name]
         ran = subprocess.run(command, capture_output=True, text=True)

@@ -5,6 +5,11 @@ set -eu
 folder=$1 version=$2 sha256=$3 strip=$4 owner=$5 keep=$6
 cd "$folder"
 
+# A run that was cut off may have left this at work.
+exec 9< .
+flock 9
+[ ! -e "$version" ] || exit 0
+
 if ! echo "$sha256  .archive" | sha256sum --check --status; then
     rm .archive
     echo "The archive arrived damaged in $folder: check this server's disk and memory, then run again." >&2
