@@ -304,8 +304,8 @@ def issue_own(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes
     if foreign:
         raise RefusalError(
             f"{foreign[0]} is not below {settings['domain']}, and the school's own authority may sign for"
-            f" nothing else. Choose a name ending in .{settings['domain']}, or set certificates_source to acme"
-            " or files."
+            f" nothing else. Choose a name ending in .{settings['domain']}, or set certificates_source"
+            " to acme or files."
         )
     until = min(now() + datetime.timedelta(days=settings["valid_days"]), ends(issuing))
     leaf = sign(
@@ -381,13 +381,13 @@ def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
 def issue(settings: dict[str, Any], name: str, hosts: list[str]) -> dict[str, Any]:
     """Have the certificate *name* for *hosts*, and remember that it is wanted."""
     folder = CERTIFICATES / name
-    wanted = folder / "wanted.json"
-    text = json.dumps({"hosts": hosts}).encode()
-    changed = not wanted.exists() or wanted.read_bytes() != text
+    changed = due(settings, folder, hosts)
     if changed:
-        write(wanted, text, 0o644)
-    if due(settings, folder, hosts):
         write(folder / "fullchain.pem", ISSUERS[settings["source"]](settings, folder, hosts), 0o644)
+    # Comes last: what was refused is not wanted.
+    wanted, text = folder / "wanted.json", json.dumps({"hosts": hosts}).encode()
+    if not wanted.exists() or wanted.read_bytes() != text:
+        write(wanted, text, 0o644)
         changed = True
     return {"changed": changed}
 
@@ -406,11 +406,17 @@ def install(_: dict[str, Any], name: str) -> dict[str, Any]:
 
 def renew(settings: dict[str, Any]) -> dict[str, Any]:
     """Renew every wanted certificate that is due."""
-    renewed = []
+    renewed, refused = [], []
     if settings["source"] in ISSUERS:
         for wanted in sorted(CERTIFICATES.glob("*/wanted.json")):
-            if issue(settings, wanted.parent.name, json.loads(wanted.read_bytes())["hosts"])["changed"]:
-                renewed.append(wanted.parent.name)
+            name = wanted.parent.name
+            try:
+                if issue(settings, name, json.loads(wanted.read_bytes())["hosts"])["changed"]:
+                    renewed.append(name)
+            except RefusalError as refusal:  # the others are renewed all the same
+                refused.append(str(refusal))
+    if refused:
+        raise RefusalError(" ".join(refused))
     return {"changed": bool(renewed), "renewed": renewed}
 
 
