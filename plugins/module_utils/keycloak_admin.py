@@ -32,7 +32,12 @@ class KeycloakError(Exception):
 
 
 class KeycloakAdmin:
-    """One connection to the Admin API, signed in as a service account. Not for use by several threads."""
+    """One connection to the Admin API, signed in as a service account. Not for use by several threads.
+
+    Attributes:
+        client_id: the service account's client.
+        client_secret: its secret.
+    """
 
     def __init__(
         self,
@@ -49,15 +54,29 @@ class KeycloakAdmin:
             address: scheme, host and port of Keycloak's own listener.
             timeout: seconds to wait for one answer.
         """
-        self._credentials = {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret,
-        }
+        self.client_id = client_id
+        self.client_secret = client_secret
         self._address = address
         self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=timeout)
         self._token = ""
         self._token_ends = 0.0
+
+    @classmethod
+    def with_secret_from(cls, path: str, client_id: str) -> KeycloakAdmin:
+        """Prepare a connection with the secret that stands in a file.
+
+        Args:
+            path: the file, on this host.
+            client_id: the service account's client in the realm ``master``.
+
+        Raises:
+            KeycloakError: the file cannot be read.
+        """
+        try:
+            with open(path, encoding="utf-8") as file:
+                return cls(client_id, file.read().strip())
+        except OSError as error:
+            raise KeycloakError(f"The secret of {client_id} cannot be read: {error}") from error
 
     def sign_in(self) -> None:
         """Get a token now.
@@ -65,15 +84,20 @@ class KeycloakAdmin:
         Raises:
             KeycloakError: the service account is refused (status 400 or 401), or there is no answer.
         """
+        credentials = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+        }
         status, body, _ = self._exchange(
             "POST",
             "/realms/master/protocol/openid-connect/token",
-            urlencode(self._credentials).encode(),
+            urlencode(credentials).encode(),
             {"Content-Type": "application/x-www-form-urlencoded"},
         )
         if status != 200:
             raise KeycloakError(
-                f"Keycloak refuses the service account {self._credentials['client_id']}: {_reason(body)}",
+                f"Keycloak refuses the service account {self.client_id}: {_reason(body)}",
                 status,
             )
         self._token = body["access_token"]

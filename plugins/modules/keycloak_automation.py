@@ -23,9 +23,9 @@ options:
         description: The service account's client in the realm C(master).
         type: str
         required: true
-    client_secret:
-        description: Its secret.
-        type: str
+    secret_file:
+        description: File with its secret.
+        type: path
         required: true
     command:
         description: Keycloak's command with the options it needs to find its configuration.
@@ -93,10 +93,15 @@ def bootstrap(module: AnsibleModule) -> KeycloakAdmin:
     return KeycloakAdmin(client_id, secret)
 
 
-def make(admin: KeycloakAdmin, client_id: str, secret: str) -> None:
-    """Make the service account, or give it its secret, and let it administer all realms."""
+def make(admin: KeycloakAdmin, account: KeycloakAdmin) -> None:
+    """Make the service account, or give it its secret, and let it administer all realms.
+
+    Args:
+        admin: a connection that may do so.
+        account: the connection that is to work from now on.
+    """
     wanted = {
-        "clientId": client_id,
+        "clientId": account.client_id,
         "name": "Automation",
         "description": "Schoolstack's playbooks sign in as this account; without it they make a new one.",
         "enabled": True,
@@ -106,9 +111,9 @@ def make(admin: KeycloakAdmin, client_id: str, secret: str) -> None:
         "standardFlowEnabled": False,
         "directAccessGrantsEnabled": False,
         "fullScopeAllowed": True,
-        "secret": secret,
+        "secret": account.client_secret,
     }
-    found = admin.get("master", "clients", clientId=client_id)
+    found = admin.get("master", "clients", clientId=account.client_id)
     if found:
         internal_id = found[0]["id"]
         admin.put("master", "clients", internal_id, body={**found[0], **wanted})
@@ -130,7 +135,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "client_id": {"type": "str", "required": True},
-            "client_secret": {"type": "str", "required": True, "no_log": True},
+            "secret_file": {"type": "path", "required": True, "no_log": False},
             "command": {"type": "list", "elements": "str", "required": True},
             "environment_file": {"type": "path", "required": True},
             "user": {"type": "str", "required": True},
@@ -138,10 +143,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     os.umask(0o077)
-    client_id, secret = module.params["client_id"], module.params["client_secret"]
     made = False
     try:
-        admin = KeycloakAdmin(client_id, secret)
+        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
         try:
             admin.sign_in()
         except KeycloakError as error:
@@ -150,7 +154,7 @@ def main() -> None:
             made = True
             if module.check_mode:
                 module.exit_json(changed=True, made=True, removed=[])
-            make(bootstrap(module), client_id, secret)
+            make(bootstrap(module), admin)
             admin.sign_in()
         removed = leftovers(admin)
         for client in removed if not module.check_mode else []:

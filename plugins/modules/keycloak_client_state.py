@@ -21,9 +21,9 @@ options:
         description: The service account, in the realm C(master), that this signs in as.
         type: str
         required: true
-    client_secret:
-        description: Its secret.
-        type: str
+    secret_file:
+        description: File on Keycloak's host with its secret.
+        type: path
         required: true
     realm:
         description: The realm people sign in to.
@@ -58,7 +58,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "client_id": {"type": "str", "required": True},
-            "client_secret": {"type": "str", "required": True, "no_log": True},
+            "secret_file": {"type": "path", "required": True, "no_log": False},
             "realm": {"type": "str", "required": True},
             "client": {
                 "type": "dict",
@@ -86,16 +86,14 @@ def main() -> None:
     wrong = refusals(client, module.params["school_roles"])
     if wrong:
         module.fail_json(msg=" ".join(wrong))
-    admin = KeycloakAdmin(module.params["client_id"], module.params["client_secret"])
     changes: list[Any] = []
     try:
+        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
         realm = Realm(admin, module.params["realm"], module.check_mode)
         changes = realm.changes
         realm.converge(describe(client, module.params["school_roles"], module.params["sign_in_steps"]))
     except KeycloakError as error:
         module.fail_json(msg=str(error), **report(changes))
-    finally:
-        admin.close()
     module.exit_json(**report(changes))
 
 

@@ -20,9 +20,9 @@ options:
         description: The service account, in the realm C(master), that this signs in as.
         type: str
         required: true
-    client_secret:
-        description: Its secret.
-        type: str
+    secret_file:
+        description: File on Keycloak's host with its secret.
+        type: path
         required: true
     realms:
         description:
@@ -47,22 +47,20 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "client_id": {"type": "str", "required": True},
-            "client_secret": {"type": "str", "required": True, "no_log": True},
+            "secret_file": {"type": "path", "required": True, "no_log": False},
             "realms": {"type": "dict", "required": True},
         },
         supports_check_mode=True,
     )
-    admin = KeycloakAdmin(module.params["client_id"], module.params["client_secret"])
     changes: list[Any] = []
     try:
+        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
         for name, wanted in module.params["realms"].items():
             realm = Realm(admin, name, module.check_mode)
             realm.converge(wanted)
             changes += realm.changes
     except KeycloakError as error:
         module.fail_json(msg=str(error), **report(changes))
-    finally:
-        admin.close()
     module.exit_json(**report(changes))
 
 
