@@ -157,7 +157,7 @@ def parse(file: str, data: bytes, required: Iterable[str] = (), separator: str =
                 refusals.append(
                     Refusal(Place(file, line, column), "field_too_long", {"limit": MAX_FIELD_CHARS})
                 )
-        rows.append(Row(line, {c: value.strip() for c, value in zip(columns, record, strict=True)}))
+        rows.append(Row(line, {c: " ".join(value.split()) for c, value in zip(columns, record, strict=True)}))
     if refusals:
         raise RosterRefusedError(refusals)
     return Table(file, columns, tuple(rows))

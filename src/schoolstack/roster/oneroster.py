@@ -188,18 +188,17 @@ class _Export:
         return members
 
     def _roles(self, users: set[str]) -> dict[str, set[str]]:
-        """Return the roles of every person that ``roles.csv`` gives (1.2)."""
+        """Return the roles that ``roles.csv`` gives (1.2); none for those whose roles have all ended."""
         roles: dict[str, set[str]] = defaultdict(set)
         if self.version == "1.1":
             return roles
         table = self._table("roles", "userSourcedId", "role")
         for row in table.rows:
-            if not self._current(row, table.file):
-                continue
-            if row.fields["userSourcedId"] not in users:
-                place = Place(table.file, row.line, "userSourcedId")
-                self.collector.refuse(place, "unknown_user", found=row.fields["userSourcedId"])
-            roles[row.fields["userSourcedId"]] |= self._role(row, table.file)
+            user = row.fields["userSourcedId"]
+            current = self._current(row, table.file)
+            if current and user not in users:
+                self.collector.refuse(Place(table.file, row.line, "userSourcedId"), "unknown_user", found=user)
+            roles[user] |= self._role(row, table.file) if current else set()
         return roles
 
     def _role(self, row: Row, file: str) -> set[str]:
@@ -212,9 +211,15 @@ class _Export:
 
     def _add(self, row: Row, file: str, members: dict[str, set[str]], roles: dict[str, set[str]]) -> None:
         fields = row.fields
-        own = roles[fields["sourcedId"]] if self.version == "1.2" else self._role(row, file)
-        if self.version == "1.2" and not own:
+        if self.version == "1.1":
+            own = self._role(row, file)
+        elif fields["sourcedId"] in roles:
+            own = roles[fields["sourcedId"]]
+            if not own:
+                return
+        else:
             self.collector.refuse(Place(file, row.line, "sourcedId"), "no_role")
+            return
         identifiers = [fields.get("userMasterIdentifier", ""), *_user_ids(fields.get("userIds", ""))]
         person = Person(
             source_id=fields["sourcedId"],
