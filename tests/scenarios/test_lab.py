@@ -5,6 +5,7 @@ They live in a state folder of their own, which borrows the images and packages 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from schoolstack.errors import SchoolError
 from schoolstack.hosts import image, network
@@ -248,12 +250,18 @@ def test_its_pages_open_at_this_machines_own_address(lab: Lab, server: str) -> N
         f"cd /usr/share/doc; systemd-run -q -p WorkingDirectory=/usr/share/doc python3 -c {page!r}",
     )
     lab.forward(server, [8099])
-    fetch = ["curl", "--silent", "--fail", "--retry", "5", "--retry-connrefused", "--noproxy", "*"]
-    fetch += ["--resolve", "school.localhost:8099:127.0.0.1", "http://school.localhost:8099/"]
-    shown = subprocess.run(fetch, capture_output=True, text=True, check=False)
-    assert "Directory listing" in shown.stdout
+    assert "Directory listing" in page_at("http://127.0.0.1:8099/")
     lab.reset(server)
     assert lab.host(server).forwards == [8099]
+
+
+def page_at(url: str) -> str:
+    """Return a page, waiting up to 5 seconds for its server to listen."""
+    for _ in range(50):
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(url, timeout=5, proxies={"http": ""}).text
+        time.sleep(0.1)
+    return "nothing answers"
 
 
 def test_a_port_somebody_has_is_refused_by_name(lab: Lab, server: str) -> None:

@@ -93,6 +93,17 @@ def test_another_kind_of_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         image.native_architecture()
 
 
+def test_a_foreign_architecture_without_emulator_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(image, "ARCHITECTURES", {"amd64": "x86_64", "arm64": "unheard-of"})
+    monkeypatch.setattr(image, "BINFMT", tmp_path)
+    image.require_emulation("amd64")
+    with pytest.raises(SchoolError, match="bootstrap emulation"):
+        image.require_emulation("arm64")
+
+
 @pytest.mark.usefixtures("as_root")
 def test_the_inventory_fragment_checks_the_host_key(tmp_path: Path) -> None:
     place = lab.Lab(state.State(tmp_path))

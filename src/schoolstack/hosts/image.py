@@ -9,11 +9,14 @@ import subprocess
 from pathlib import Path
 
 from schoolstack.errors import SchoolError
-from schoolstack.hosts.state import State, remove_tree
+from schoolstack.hosts.state import State, remove_tree, run
 
 SUITES = ("trixie", "bookworm")
 # Debian's name of an architecture and the kernel's.
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+# Where the kernel is told which emulator runs a foreign program.
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 # What a Debian server has after a minimal installation with SSH, as far as a container needs it.
 PACKAGES = (
@@ -50,6 +53,24 @@ def native_architecture() -> str:
         if platform.machine() == kernel:
             return debian
     raise SchoolError(f"this machine is {platform.machine()}, and test hosts need an amd64 or arm64 machine")
+
+
+def require_emulation(arch: str) -> None:
+    """Make this machine run programs of another architecture.
+
+    Raises:
+        SchoolError: when the emulator is not installed.
+    """
+    if arch == native_architecture() or (BINFMT / f"qemu-{ARCHITECTURES[arch]}").exists():
+        return
+    rule = Path(f"/usr/lib/binfmt.d/qemu-{ARCHITECTURES[arch]}.conf")
+    if not rule.exists():
+        raise SchoolError(f"an {arch} host needs emulation on this machine, so type: .ci/bootstrap emulation")
+    if not (BINFMT / "register").exists():
+        run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)])
+    # Where systemd runs, it has done this at the emulator's installation.
+    if not (BINFMT / rule.stem).exists():
+        (BINFMT / "register").write_text(rule.read_text().strip())
 
 
 def recipe(suite: str, arch: str) -> list[str]:
@@ -91,7 +112,8 @@ def ensure(state: State, suite: str, arch: str) -> Path:
         partial = image.with_name(f".{image.name}.partial")
         remove_tree(partial)
         partial.parent.mkdir(parents=True, exist_ok=True)
-        print(f"Building the {suite} {arch} image, once; this takes about half a minute.", flush=True)
+        wait = "half a minute" if arch == native_architecture() else "a quarter of an hour"
+        print(f"Building the {suite} {arch} image, once; this takes about {wait}.", flush=True)
         tie_to_starter = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"]
         build = subprocess.run(
             [*tie_to_starter, "--kill-child", "--mount-proc", *recipe(suite, arch), str(partial)],

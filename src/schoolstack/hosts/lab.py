@@ -188,17 +188,12 @@ class Lab:
     def down(self, name: str) -> None:
         """Remove a host with all that was on it; the last one takes the network with it."""
         names.split(name)
-        net = network.load(self.state)
-        if net:
-            with self.state.lock(f"host-{name}"):
+        with self.state.lock(f"host-{name}"):
+            net = network.load(self.state)
+            if net:
                 self._machine(name, net).kill()
-                remove_tree(self.folder(name))
-            with self.state.lock("hosts"):
-                if self.hosts():
-                    self._apply_rules(net)
-                else:
-                    network.remove(net)
-                    (self.state.root / "network.json").unlink(missing_ok=True)
+            remove_tree(self.folder(name))
+        self._release_network()
 
     def remove_everything(self) -> list[str]:
         """Remove images, packages and this machine's added Debian packages, unless a host still needs them.
@@ -209,6 +204,7 @@ class Lab:
         left = [host.name for host in self.hosts()]
         if left:
             return [f"Images and packages stay, because {', '.join(left)} still exist."]
+        self._release_network()
         stays = packages.remove_installed(self.state)
         shutil.rmtree(self.state.root, ignore_errors=True)
         return stays
@@ -234,7 +230,8 @@ class Lab:
         else:
             address = network.free_address(net, (other.address for other in self.hosts()))
             host = Host(name, suite or image.SUITES[0], arch or image.native_architecture(), address, groups)
-            folder.mkdir(parents=True, exist_ok=True)
+        image.require_emulation(host.arch)
+        folder.mkdir(parents=True, exist_ok=True)
         self._save(host)
         key = folder / "host_key"
         if not key.exists():
@@ -316,6 +313,16 @@ class Lab:
     def _apply_rules(self, net: network.Network) -> None:
         """Make NAT and forwarded ports those of the remembered hosts; the lock "hosts" is held."""
         network.apply_rules(net, {port: host.address for host in self.hosts() for port in host.forwards})
+
+    def _release_network(self) -> None:
+        """Forget a removed host's forwarded ports, and remove the network when there is no host left."""
+        with self.state.lock("hosts"):
+            net = network.load(self.state)
+            if net and self.hosts():
+                self._apply_rules(net)
+            elif net:
+                network.remove(net)
+                (self.state.root / "network.json").unlink(missing_ok=True)
 
 
 def network_file(address: str, net: network.Network) -> str:
