@@ -1,17 +1,18 @@
 # Thin: each target is the tools it needs and one line of real work.
 .PHONY: demo demo-down test test-all lint bench
 SHELL := /bin/bash
-# Test hosts need root; everything finds the tools of .venv.
-TOOLS := env PATH="$(CURDIR)/.venv/bin:$$PATH"
-ROOT := $(if $(filter 0,$(shell id -u)),,sudo) $(TOOLS)
+# Test hosts need root, and programs that an ordinary PATH leaves out.
+TOOLS := env PATH="$(CURDIR)/.venv/bin:$$PATH:/usr/sbin"
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+ROOT := $(SUDO) $(TOOLS)
 
 demo:
 	@.ci/bootstrap
 	@$(ROOT) school demo
 
 demo-down:
-	@.ci/bootstrap
-	@$(ROOT) school demo --down
+	@[ ! -x .venv/bin/school ] || $(ROOT) school demo --down
+	@$(SUDO) rm -rf .venv
 
 # Lint, then everything that fits in half an hour on two cores.
 test: lint
