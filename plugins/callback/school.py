@@ -248,8 +248,8 @@ class CallbackModule(CallbackBase):
             for key, value in content.items()
             if key not in _SAID and not key.startswith("_ansible")
         }
-        if rest:
-            self._detail(self._dump(rest))
+        if rest and (text := self._dump(rest)) != "{}":
+            self._detail(text)
 
     def _dump(self, content: dict[str, Any]) -> str:
         return textwrap.dedent(self._dump_results(content).strip("\n")).strip()
