@@ -7,7 +7,6 @@ its Keycloak. The plan goes to the screen and nowhere else: it holds names.
 from __future__ import annotations
 
 import datetime
-import re
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "password_temporary": {"type": "bool", "default": True},
     "sheets_dir": {"type": "path", "required": True},
     "vault_key_file": {"type": "path", "required": True},
-    "argon2": {"type": "dict", "required": True},
     "keycloak": {"type": "dict", "required": True},
 }
 
@@ -114,11 +112,8 @@ class ActionModule(ActionBase):
             password = before[username].password if username in before else passwords.readable(syllables)
             lines[username] = sheets.Line(sheets.sheet_of(person), person.name, username, password)
         sheets.write_pending(directory, key_file, lines.values(), self.now.date())
-        iterations = re.search(r"hashIterations\((\d+)\)", password_policy)
-        cost = passwords.Argon2(**self.options["argon2"])
-        if iterations:
-            cost = passwords.Argon2(**{**self.options["argon2"], "iterations": int(iterations[1])})
-        return passwords.credentials({username: lines[username].password for _, username in plan.new}, cost)
+        wanted = {username: lines[username].password for _, username in plan.new}
+        return passwords.credentials(wanted, passwords.rounds(password_policy))
 
     def _delete_leavers(self) -> dict[str, Any]:
         found = self._keycloak()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.keycloak_admin import ADDRESS, KeycloakAdmin, KeycloakError
+from ansible.module_utils.keycloak_admin import KeycloakAdmin, KeycloakError
 
 DOCUMENTATION = r"""
 module: keycloak_roster
@@ -16,10 +16,6 @@ description:
     - New accounts are made in batches, each of which Keycloak makes as a whole or not at all.
 author: Schoolstack contributors
 options:
-    address:
-        description: Scheme, host and port of Keycloak's own listener.
-        type: str
-        default: http://127.0.0.1:8080
     realm:
         description: The realm of the school.
         type: str
@@ -28,9 +24,9 @@ options:
         description: The service account, in the realm C(master), that this signs in as.
         type: str
         required: true
-    client_secret:
-        description: Its secret.
-        type: str
+    secret_file:
+        description: File on this host that holds its secret.
+        type: path
         required: true
     operations:
         description:
@@ -151,19 +147,18 @@ def main() -> None:
     # no_log: names and hashes belong in no journal.
     module = AnsibleModule(
         argument_spec={
-            "address": {"type": "str", "default": ADDRESS},
             "realm": {"type": "str", "required": True},
             "client_id": {"type": "str", "required": True},
-            "client_secret": {"type": "str", "required": True, "no_log": True},
+            "secret_file": {"type": "path", "required": True},
             "operations": {"type": "dict"},
         },
         supports_check_mode=True,
         no_log=True,
     )
     wanted = module.params
-    admin = KeycloakAdmin(wanted["client_id"], wanted["client_secret"], wanted["address"])
-    roster = Roster(admin, wanted["realm"])
     try:
+        admin = KeycloakAdmin.with_secret_from(wanted["secret_file"], wanted["client_id"])
+        roster = Roster(admin, wanted["realm"])
         if wanted["operations"] is None:
             result = {"changed": False, **roster.read()}
         else:

@@ -40,18 +40,17 @@ def test_passwords_can_be_read_and_do_not_repeat() -> None:
 
 
 def test_a_credential_is_what_keycloak_would_have_stored() -> None:
-    cost = passwords.Argon2(iterations=2, memory=1024)
-    made = passwords.credential("wachtwoord-é", cost)
+    made = passwords.credential("wachtwoord-é", 2)
     secret, data = json.loads(made["secretData"]), json.loads(made["credentialData"])
     again = hash_secret_raw(
-        "wachtwoord-é".encode(), base64.b64decode(secret["salt"]), 2, 1024, 1, 32, Type.ID, 0x13
+        "wachtwoord-é".encode(), base64.b64decode(secret["salt"]), 2, 7168, 1, 32, Type.ID, 0x13
     )
     assert base64.b64decode(secret["value"]) == again
     assert data["algorithm"] == "argon2"
     assert data["hashIterations"] == 2
     assert data["additionalParameters"] == {
         "hashLength": ["32"],
-        "memory": ["1024"],
+        "memory": ["7168"],
         "type": ["id"],
         "version": ["1.3"],
         "parallelism": ["1"],
@@ -59,8 +58,15 @@ def test_a_credential_is_what_keycloak_would_have_stored() -> None:
     assert "wachtwoord" not in json.dumps(made)
 
 
+@pytest.mark.parametrize(
+    ("policy", "found"), [("length(10) and hashIterations(3)", 3), ("length(10)", 5), ("", 5)]
+)
+def test_the_rounds_are_the_realms(policy: str, found: int) -> None:
+    assert passwords.rounds(policy) == found
+
+
 def test_every_password_gets_a_salt_of_its_own() -> None:
-    made = passwords.credentials(dict.fromkeys("abcdef", "same"), passwords.Argon2(1, 64))
+    made = passwords.credentials(dict.fromkeys("abcdef", "same"), 1)
     assert list(made) == list("abcdef")
     assert len({one["secretData"] for one in made.values()}) == 6
 

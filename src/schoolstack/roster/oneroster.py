@@ -197,7 +197,9 @@ class _Export:
             user = row.fields["userSourcedId"]
             current = self._current(row, table.file)
             if current and user not in users:
-                self.collector.refuse(Place(table.file, row.line, "userSourcedId"), "unknown_user", found=user)
+                self.collector.refuse(
+                    Place(table.file, row.line, "userSourcedId"), "unknown_user", found=user
+                )
             roles[user] |= self._role(row, table.file) if current else set()
         return roles
 
@@ -230,7 +232,7 @@ class _Export:
             place=Place(file, row.line),
             eck_id=next((value for value in identifiers if value.startswith(ECK_PREFIX)), ""),
             school_id=fields.get("identifier", ""),
-            email=fields.get("email", ""),
+            email=fields.get("email", "").lower(),
             username=fields.get("username", "").lower() if self.own_usernames else "",
         )
         self.collector.add(person, NAMES)

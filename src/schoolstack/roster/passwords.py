@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from argon2.low_level import Type, hash_secret_raw
@@ -30,23 +30,11 @@ ADULT_SYLLABLES = 6
 SALT_BYTES = 16
 
 
-@dataclass(frozen=True)
-class Argon2:
-    """How expensive a hash is.
-
-    The defaults are Keycloak's (``org.keycloak.crypto.hash.Argon2Parameters``, 26.7).
-
-    Attributes:
-        iterations: passes over the memory.
-        memory: memory of one hash, in KiB.
-        parallelism: lanes of one hash.
-        hash_length: length of the result, in bytes.
-    """
-
-    iterations: int = 5
-    memory: int = 7168
-    parallelism: int = 1
-    hash_length: int = 32
+# Keycloak's own (org.keycloak.crypto.hash.Argon2Parameters, 26.7); only the rounds are a realm's to choose.
+ROUNDS = 5
+MEMORY_KIB = 7168
+LANES = 1
+HASH_BYTES = 32
 
 
 def readable(syllables: int = PUPIL_SYLLABLES) -> str:
@@ -63,29 +51,35 @@ def readable(syllables: int = PUPIL_SYLLABLES) -> str:
     return "-".join([*parts, str(secrets.randbelow(90) + 10)])
 
 
-def credential(password: str, cost: Argon2) -> dict[str, Any]:
+def rounds(password_policy: str) -> int:
+    """Return how often a realm's password policy has Argon2 go over its memory."""
+    stated = re.search(r"hashIterations\((\d+)\)", password_policy)
+    return int(stated[1]) if stated else ROUNDS
+
+
+def credential(password: str, iterations: int = ROUNDS) -> dict[str, Any]:
     """Return a password as Keycloak stores it (CredentialRepresentation).
 
     Args:
         password: what the person will type.
-        cost: the realm's parameters.
+        iterations: the realm's rounds.
     """
     salt = secrets.token_bytes(SALT_BYTES)
     value = hash_secret_raw(
         password.encode(),
         salt,
-        time_cost=cost.iterations,
-        memory_cost=cost.memory,
-        parallelism=cost.parallelism,
-        hash_len=cost.hash_length,
+        time_cost=iterations,
+        memory_cost=MEMORY_KIB,
+        parallelism=LANES,
+        hash_len=HASH_BYTES,
         type=Type.ID,
     )
     parameters = {
-        "hashLength": [str(cost.hash_length)],
-        "memory": [str(cost.memory)],
+        "hashLength": [str(HASH_BYTES)],
+        "memory": [str(MEMORY_KIB)],
         "type": ["id"],
         "version": ["1.3"],
-        "parallelism": [str(cost.parallelism)],
+        "parallelism": [str(LANES)],
     }
     return {
         "type": "password",
@@ -98,7 +92,7 @@ def credential(password: str, cost: Argon2) -> dict[str, Any]:
         ),
         "credentialData": json.dumps(
             {
-                "hashIterations": cost.iterations,
+                "hashIterations": iterations,
                 "algorithm": "argon2",
                 "additionalParameters": parameters,
             }
@@ -106,9 +100,9 @@ def credential(password: str, cost: Argon2) -> dict[str, Any]:
     }
 
 
-def credentials(passwords: Mapping[str, str], cost: Argon2) -> dict[str, dict[str, Any]]:
+def credentials(passwords: Mapping[str, str], iterations: int = ROUNDS) -> dict[str, dict[str, Any]]:
     """Return every password as Keycloak stores it, by username, computed on all processors."""
     # The hash leaves Python's lock, so threads are enough and share the little memory this takes.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        hashed = pool.map(lambda password: credential(password, cost), passwords.values())
+        hashed = pool.map(lambda password: credential(password, iterations), passwords.values())
         return dict(zip(passwords, hashed, strict=True))

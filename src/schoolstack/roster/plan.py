@@ -135,7 +135,6 @@ class Plan:
         untouched: how many accounts of this list stay as they are.
         active: how many accounts of this list can sign in now.
         groups: groups that are made or whose attributes change: path and attributes.
-        remarks: what was decided that the list does not say: a place, and a sentence's key and values.
         refused: why the plan cannot be applied at all.
     """
 
@@ -144,7 +143,6 @@ class Plan:
     untouched: int = 0
     active: int = 0
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
-    remarks: list[Refusal] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
     def of_kind(self, kind: str) -> list[Change]:
@@ -220,12 +218,11 @@ def make_plan(school: School, state: State, *, roster_list: str, today: datetime
     ours = [account for account in state.accounts if account.attributes.get("roster_source") == roster_list]
     plan.active = sum(account.enabled for account in ours)
     known = _recognise(school.people, ours)
-    people = _usable_addresses(school.people, state, known, plan)
-    newcomers = [person for person in people if person.source_id not in known]
+    newcomers = [person for person in school.people if person.source_id not in known]
     _name_newcomers(newcomers, state, roster_list, plan)
     managed = {path for path, own in state.groups.items() if "roster_source" in own}
     managed |= {CLASS + name for name in school.classes}
-    for person in people:
+    for person in school.people:
         if person.source_id in known:
             account = known[person.source_id]
             _note(plan, Change(account, _wanted(person, account, managed)))
@@ -259,27 +256,6 @@ def deletions(
             continue  # disabled by hand: not a leaver
         (due if (today - since).days >= keep_days else kept).append(account)
     return due, kept
-
-
-def _usable_addresses(
-    people: Iterable[Person], state: State, known: Mapping[str, Account], plan: Plan
-) -> list[Person]:
-    """Leave out mail addresses that would not be unique, since Keycloak finds people by their address.
-
-    Brothers and sisters often share the address of a parent; neither gets it, so that the outcome does not
-    depend on the order of the list.
-    """
-    holder = {account.email.lower(): account.id for account in state.accounts if account.email}
-    shared = Counter(person.email.lower() for person in people if person.email)
-    usable = []
-    for person in people:
-        address = person.email.lower()
-        own = known.get(person.source_id)
-        if address and (shared[address] > 1 or holder.get(address, own and own.id) != (own and own.id)):
-            plan.remarks.append(Refusal(person.place, "shared_address", {"name": person.name}))
-            person = replace(person, email="")
-        usable.append(person)
-    return usable
 
 
 def _recognise(people: Iterable[Person], ours: Iterable[Account]) -> dict[str, Account]:
@@ -342,7 +318,7 @@ def _wanted(person: Person, account: Account, managed: set[str]) -> Account:
         account,
         given_name=person.given_name,
         family_name=person.family_name,
-        email=person.email.lower() or account.email,
+        email=person.email or account.email,
         enabled=account.enabled or bool(account.leaving_since),
         attributes=attributes | _attributes(person),
         groups=frozenset((account.groups - ruled) | _paths(person)),
@@ -378,10 +354,12 @@ def _plan_groups(school: School, state: State, roster_list: str, today: datetime
     wanted_roles |= {path for change in plan.changes for path in change.joined if path.startswith(ROLE)}
     for path in wanted_roles - set(state.groups):
         plan.groups[path] = {}
-    for path in {CLASS + name for name in school.classes}:
+    for name in school.classes:
+        path = CLASS + name
         own = dict(state.groups.get(path, {}))
-        begun = {name: value for name, value in own.items() if name != "ended"}
-        begun.setdefault("roster_source", roster_list)
+        # Applications are told the attribute "class" of someone's groups.
+        begun = {"roster_source": roster_list} | own | {"class": name}
+        begun.pop("ended", None)
         if path not in state.groups or begun != own:
             plan.groups[path] = begun
     for path, known in state.groups.items():

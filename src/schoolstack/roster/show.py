@@ -25,9 +25,6 @@ def show_plan(plan: Plan, *, applies: bool, allowed: bool) -> str:
     for kind in ("changed", "moved", "returning", "leaving"):
         lines += _section(kind, [_change(change) for change in plan.of_kind(kind)])
     lines += _section("groups", [_group(path, own) for path, own in sorted(plan.groups.items())])
-    lines += _section(
-        "remarks", [f"{one.place}: {say(f'roster.{one.key}', **one.values)}" for one in plan.remarks]
-    )
     lines += _section("refused", [str(refusal) for refusal in plan.refused])
     lines.append(say("roster.plan.untouched", count=plan.untouched))
     if plan.is_mass_leave and not allowed:

@@ -193,7 +193,7 @@ def _add(
         place=Place(table.file, row.line),
         eck_id=value("eck_id"),
         school_id=value("school_id"),
-        email=value("email"),
+        email=value("email").lower(),
         username=value("username").lower() if own_usernames else "",
     )
     collector.add(person, columns)
