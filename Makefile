@@ -29,7 +29,7 @@ lint:
 	@$(TOOLS) ruff format --check
 	@$(TOOLS) mypy
 	@$(TOOLS) yamllint --strict .
-	@$(TOOLS) ansible-lint --quiet
+	@$(TOOLS) ansible-lint -q
 
 bench:
 	@.ci/bootstrap test
