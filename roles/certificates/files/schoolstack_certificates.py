@@ -65,17 +65,15 @@ def now() -> datetime.datetime:
 def write(path: Path, data: bytes, mode: int) -> None:
     """Replace *path* at once, so that a reader or a power cut never meets half a file."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    # Always the same name, so that what a power cut leaves is overwritten by the next attempt.
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def new_or_old_key(path: Path) -> ec.EllipticCurvePrivateKey:
