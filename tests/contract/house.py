@@ -31,6 +31,7 @@ _KEYWORDS = {
     "become",
     "become_user",
 }
+_KEYWORDS |= {"become_method", "become_flags", "connection", "module_defaults", "remote_user"}
 _KEYWORDS |= {"changed_when", "failed_when", "until", "retries", "delay", "delegate_to", "run_once", "tags"}
 _KEYWORDS |= {
     "environment",

@@ -15,6 +15,7 @@ from schoolstack.hosts.lab import Lab
 
 SERVER = "bench-server"
 DEPLOYED = "deployed"
+BOARD = "keycloak_heap_mb: 512\npostgresql_memory_gb: 4\n"
 
 # The Python of Ansible's other programs.
 PROGRAMS = Path(sys.executable).parent
@@ -32,6 +33,8 @@ class Bench:
             # A copy, so that secrets and sheets of the bench do not mix with the demo's.
             kept = shutil.ignore_patterns("secrets", "sheets", ".vault-key")
             shutil.copytree(ROOT / "inventories" / "demo", self.inventory, ignore=kept)
+            # Sized as on a board with 4 GB, whatever this machine has.
+            (self.inventory / "group_vars" / "all" / "board.yml").write_text(BOARD, encoding="utf-8")
         self.deployment = Deployment(self.inventory, SERVER, self.lab)
 
     def fresh(self) -> Deployment:

@@ -17,9 +17,9 @@ _HEAD = """# Bench
 
 What the project promises about speed and memory, measured. A figure is the median; in brackets follow
 the best and the worst run. Ratios compare things measured in turns in one go, so that a slow moment of
-the machine hits both. Test hosts and what measures them share one machine, so that sign-in looks slower
-than it is with browsers elsewhere. `make bench` measures everything again, `school bench --only PART`
-one part.
+the machine hits both. The school under test is sized for a board with 4 GB. It and what measures it
+share one machine, so that sign-in looks slower than it is with browsers elsewhere. `make bench` measures
+everything again, `school bench --only PART` one part.
 """
 
 
