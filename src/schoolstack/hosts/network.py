@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.state import State, file_lock, read_json, run, write_json
@@ -121,12 +122,11 @@ def remove(network: Network) -> None:
     """
     with machine_lock():
         with contextlib.suppress(SchoolError):
-            run(["nft", "delete", "table", "ip", network.table])
+            run(["nft", "-f", "-"], stdin=f"{take_back(network)}delete table ip {network.table}\n")
         if Path("/sys/class/net", network.bridge).exists():
             run(["ip", "link", "delete", network.bridge])
-        tables = json.loads(run(["nft", "-j", "list", "tables"]))["nftables"]
-        left = [item for item in tables if item.get("table", {}).get("name", "").startswith(TABLE_PREFIX)]
-        if not left and FORMER_FORWARDING.exists():
+        names = [item.get("table", {}).get("name", "") for item in listed("tables")]
+        if not any(name.startswith(TABLE_PREFIX) for name in names) and FORMER_FORWARDING.exists():
             FORWARDING.write_text(FORMER_FORWARDING.read_text())
             FORMER_FORWARDING.unlink()
             (RUN / "lock").unlink()
@@ -168,7 +168,47 @@ def apply_rules(network: Network, forwards: Mapping[int, str]) -> None:
     # Without this, the kernel refuses to send a packet from 127.0.0.1 to a bridge.
     local = Path(f"/proc/sys/net/ipv4/conf/{network.bridge}/route_localnet")
     local.write_text("1" if forwards else "0")
-    run(["nft", "-f", "-"], stdin=rules(network, forwards))
+    run(["nft", "-f", "-"], stdin=rules(network, forwards) + exceptions(network))
+
+
+def exceptions(network: Network) -> str:
+    """Return nftables commands that let test hosts through firewalls on this machine that forward nothing.
+
+    Docker and ufw set the policy of a forward chain of theirs to "drop", and what one chain drops no other
+    can save. The commands first take back what an earlier call put there.
+    """
+    commands = [take_back(network)]
+    for item in listed("chains"):
+        chain = item.get("chain", {})
+        if (
+            chain.get("hook") == "forward"
+            and chain.get("policy") == "drop"
+            and chain["family"] in {"ip", "inet"}
+        ):
+            place = f"{chain['family']} {chain['table']} {chain['name']}"
+            for match in (
+                f'iifname "{network.bridge}"',
+                f'oifname "{network.bridge}" ct state established,related',
+            ):
+                commands.append(f'insert rule {place} {match} accept comment "{network.table}"\n')
+    return "".join(commands)
+
+
+def take_back(network: Network) -> str:
+    """Return nftables commands that delete the rules of :func:`exceptions`."""
+    ours = (
+        item["rule"] for item in listed("ruleset") if item.get("rule", {}).get("comment") == network.table
+    )
+    return "".join(
+        f"delete rule {rule['family']} {rule['table']} {rule['chain']} handle {rule['handle']}\n"
+        for rule in ours
+    )
+
+
+def listed(what: str) -> list[dict[str, Any]]:
+    """Return nftables' list of ``chains``, ``tables`` or the whole ``ruleset``."""
+    found: list[dict[str, Any]] = json.loads(run(["nft", "--json", "--handle", "list", what]))["nftables"]
+    return found
 
 
 def port_holder(port: int) -> str | None:
