@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -49,12 +50,14 @@ password_policy:
     type: str
 """
 
-# Enough for any school in one answer; Keycloak reads users a page at a time at no gain.
+# More than any school has: Keycloak gives ten of anything unless told otherwise.
 ALL = 1_000_000
 PARENTS = ("class", "role")
-# Large enough that requests cost nothing, small enough that Keycloak's transaction stays far below its 5
-# minutes.
-BATCH = 250
+# For each account that it reads or makes, Keycloak looks at all those it has read or made for the same request.
+# So many small requests are fast: reading 2,000 accounts anew took 2 s by 100 and 25 s at once; making them took
+# a third of the time by 25 that it took by 250.
+PAGE = 100
+BATCH = 25
 USER_FIELDS = ("id", "username", "firstName", "lastName", "email", "enabled", "attributes")
 
 
@@ -71,7 +74,6 @@ class Roster:
         realm = self.admin.get(self.realm)
         if realm is None:
             raise KeycloakError(f"Keycloak has no realm {self.realm}: run site.yml first.")
-        users = self.admin.get(self.realm, "users", max=ALL, briefRepresentation="false")
         groups = []
         for group in self._groups():
             members = self.admin.get(
@@ -85,7 +87,7 @@ class Roster:
                 }
             )
         return {
-            "users": [{name: user.get(name) for name in USER_FIELDS} for user in users],
+            "users": self._users(),
             "groups": groups,
             "password_policy": realm.get("passwordPolicy", ""),
         }
@@ -107,6 +109,16 @@ class Roster:
                 self.admin.delete(*user, "groups", groups[path])
         for user_id in operations["delete"]:
             self.admin.delete(self.realm, "users", user_id)
+
+    def _users(self) -> list[dict[str, Any]]:
+        """Return every account, with what a plan depends on."""
+        found: dict[str, dict[str, Any]] = {}
+        for first in itertools.count(0, PAGE):
+            page = self.admin.get(self.realm, "users", first=first, max=PAGE, briefRepresentation="false")
+            found |= {user["id"]: {name: user.get(name) for name in USER_FIELDS} for user in page}
+            if len(page) < PAGE:
+                break
+        return list(found.values())
 
     def _parents(self) -> dict[str, str]:
         """Return the ids of the groups that hold classes and roles, by name."""
