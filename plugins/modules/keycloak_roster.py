@@ -53,9 +53,9 @@ password_policy:
 # More than any school has: Keycloak gives ten of anything unless told otherwise.
 ALL = 1_000_000
 PARENTS = ("class", "role")
-# For each account that it reads or makes, Keycloak looks at all those it has read or made for the same request.
-# So many small requests are fast: reading 2,000 accounts anew took 2 s by 100 and 25 s at once; making them took
-# a third of the time by 25 that it took by 250.
+# For each account that it reads or makes, Keycloak looks at all those it has read or made for the same
+# request. So many small requests are fast: reading 2,000 accounts anew took 2 s by 100 and 25 s at once;
+# making them took a third of the time by 25 that it took by 250.
 PAGE = 100
 BATCH = 25
 USER_FIELDS = ("id", "username", "firstName", "lastName", "email", "enabled", "attributes")
