@@ -236,10 +236,10 @@ class Realm:
     # The steps
 
     def _settings(self, wanted: Mapping[str, Any]) -> None:
+        # All of them are sent: Keycloak takes some settings, such as those of passkeys, only together.
         changes = differences(wanted, self._found, "")
-        keys = sorted({change.where.split(".")[0] for change in changes})
-        body = {key: merged(self._found.get(key), wanted[key]) for key in keys}
-        self._write(changes, self._admin.put, self._at(), body)
+        settings = self._admin.get(*self._at()) if changes else None
+        self._write(changes, self._admin.put, self._at(), merged(settings, wanted))
 
     def _roles(self, client: str | None, wanted: list[Mapping[str, Any]]) -> None:
         known = self._found_roles(client)

@@ -278,7 +278,8 @@ def test_a_dry_run_of_a_realm_that_does_not_exist_writes_nothing():
 
 def test_settings_beside_ours_are_kept():
     keycloak, _ = converge(changed(["attributes", "adminEventsExpiration"], "1"), WANTED)
-    assert keycloak.sent == {"attributes": {"adminEventsExpiration": "60", "other": "stays"}}
+    assert keycloak.sent["attributes"] == {"adminEventsExpiration": "60", "other": "stays"}
+    assert keycloak.sent["realm"] == "school"
 
 
 def test_a_step_that_is_missing_is_added_before_one_too_many_goes(monkeypatch):
