@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ansible.parsing.vault import FileVaultSecret, VaultLib
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from schoolstack.deployment import ROOT, Deployment
 from schoolstack.hosts.lab import Lab
@@ -113,9 +113,8 @@ def first() -> Iterator[FirstRun]:
 @pytest.fixture(scope="module")
 def secrets(first: FirstRun) -> dict[str, str]:
     """Every secret of the school, in clear."""
-    key = FileVaultSecret(filename=str(INVENTORY / ".vault-key"))
-    key.load()
-    vault = VaultLib([("default", key)])
+    key = (INVENTORY / ".vault-key").read_bytes().strip()
+    vault = VaultLib([("default", VaultSecret(key))])
     files = sorted((INVENTORY / "secrets").glob("*.vault"))
     found = {file.stem: vault.decrypt(file.read_bytes()).decode().strip() for file in files}
     assert "keycloak_database" in found
