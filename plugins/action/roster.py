@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
         found = self._keycloak()
         state = State.from_keycloak(found["users"], found["groups"])
         plan = make_plan(school, state, roster_list=self.options["list"], today=self.now.date())
-        self._show(show_plan(plan, applies=self.applies, allowed=self.options["allow_mass_leave"]))
+        self._show(show_plan(plan, asked=self.applies, allowed=self.options["allow_mass_leave"]))
         if plan.refused:
             raise SchoolError("\n".join(str(refusal) for refusal in plan.refused))
         if self.applies:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from schoolstack.messages import say
 from schoolstack.roster.model import Person, Place, School
 from schoolstack.roster.plan import Plan, State, deletions, make_plan
 from schoolstack.roster.show import show_deletions, show_plan
@@ -224,7 +225,7 @@ def test_a_tenth_of_the_school_does_not_leave_at_once(
     keycloak.sync(school(*people))
     plan = keycloak.plan(school(*people[leaving:]))
     assert plan.is_mass_leave is refused
-    assert ("--allow-mass-leave" in show_plan(plan, applies=False, allowed=False)) is refused
+    assert ("--allow-mass-leave" in show_plan(plan, asked=False, allowed=False)) is refused
 
 
 def test_usernames_of_the_list_that_are_taken_are_refused(keycloak: Keycloak) -> None:
@@ -234,7 +235,7 @@ def test_usernames_of_the_list_that_are_taken_are_refused(keycloak: Keycloak) ->
         (1, "username_taken"),
         (2, "no_letters"),
     ]
-    assert "list.csv" in show_plan(plan, applies=False, allowed=False)
+    assert "list.csv" in show_plan(plan, asked=False, allowed=False)
 
 
 def test_a_plan_cut_off_anywhere_ends_the_same_when_repeated() -> None:
@@ -263,7 +264,7 @@ def test_the_plan_names_who_changes(keycloak: Keycloak) -> None:
     keycloak.sync(school(NOOR, ZOE, JEF))
     text = show_plan(
         keycloak.plan(school(replace(NOOR, classes=frozenset({"2A"})), replace(ZOE, family_name="Bos"))),
-        applies=False,
+        asked=False,
         allowed=True,
     )
     assert "Noor Damme (noor.damme): -1A, +2A" in text
@@ -274,6 +275,13 @@ def test_the_plan_names_who_changes(keycloak: Keycloak) -> None:
 
 def test_a_large_first_import_is_counted_per_class(keycloak: Keycloak) -> None:
     people = [person(str(number), f"Kind {number}") for number in range(1, 100)]
-    text = show_plan(keycloak.plan(school(*people)), applies=False, allowed=False)
+    text = show_plan(keycloak.plan(school(*people)), asked=False, allowed=False)
     assert "1A: 99" in text
     assert "Kind 5" not in text
+
+
+def test_a_plan_that_is_not_carried_out_does_not_say_it_is(keycloak: Keycloak) -> None:
+    keycloak.sync(school(NOOR, ZOE))
+    plan = keycloak.plan(school(NOOR))
+    headings = [show_plan(plan, asked=True, allowed=allowed).splitlines()[0] for allowed in (False, True)]
+    assert headings == [say("roster.plan.looking"), say("roster.plan.applying")]

@@ -86,7 +86,10 @@ def export(folder: Path, **changes: str) -> Path:
             "u4,,true,administrator,Els,Maes,903,,els@school.example\n"
             "u5,,true,parent,Bea,Damme,,,\n"
         ),
-        "classes": "sourcedId,status,title,classType\nc1,,1A,homeroom\nc2,,Maths,scheduled\nc3,tobedeleted,9Z,homeroom\n",
+        "classes": (
+            "sourcedId,status,title,classType\n"
+            "c1,,1A,homeroom\nc2,,Maths,scheduled\nc3,tobedeleted,9Z,homeroom\n"
+        ),
         "enrollments": (
             "sourcedId,classSourcedId,userSourcedId,role,beginDate,endDate\n"
             "e1,c1,u1,student,2026-09-01,2027-08-31\ne2,c2,u1,student,,\ne3,c3,u1,student,,\n"

@@ -21,6 +21,7 @@ HEADER = "id;voornaam;achternaam;klas;rol\n"
 NOOR = "t1;Noor;Toetsing;T1;\n"
 ZOE = "t2;Zoë;Toetsing;T1;\n"
 JEF = "t3;Jef;Toetsing;T2;\n"
+HAND = "t4;Hand;Toetsing;T1;\n"
 # Enough who stay that one leaver is no mass leave.
 OTHERS = "".join(f"t{number};Kind;Toetsing;T2;\n" for number in range(10, 21))
 
@@ -144,14 +145,14 @@ def test_accounts_made_by_hand_and_other_lists_are_left_alone(realm: Realm) -> N
     by_hand = realm.user("hand.toetsing")
     others = realm.ask("GET", "/users?q=roster_source:school&max=1000&briefRepresentation=false")
     assert others
-    realm.sync(NOOR + ZOE + JEF + OTHERS + "t4;Hand;Toetsing;T1;\n")
+    realm.sync(NOOR + ZOE + JEF + OTHERS + HAND)
     assert realm.user("hand.toetsing") == by_hand
     assert realm.user("hand.toetsing2")["attributes"]["roster_id"] == ["t4"]
     assert realm.ask("GET", "/users?q=roster_source:school&max=1000&briefRepresentation=false") == others
 
 
 def test_leavers_are_deleted_only_in_a_step_of_its_own(realm: Realm) -> None:
-    realm.sync(NOOR + ZOE + OTHERS)
+    realm.sync(NOOR + ZOE + OTHERS + HAND)
     assert realm.play(roster_delete_leavers=True) == 0
     assert realm.user("jef.toetsing")
     assert realm.play(roster_delete_leavers=True, roster_keep_days=0, roster_apply=False) == 0

@@ -13,23 +13,25 @@ from schoolstack.roster.sheets import sheet_of
 NAMED = 40
 
 
-def show_plan(plan: Plan, *, applies: bool, allowed: bool) -> str:
+def show_plan(plan: Plan, *, asked: bool, allowed: bool) -> str:
     """Return a plan as text.
 
     Args:
         plan: what would change.
-        applies: whether it is carried out now.
+        asked: whether it shall be carried out now, if nothing speaks against it.
         allowed: whether it may disable more than a tenth of the school.
     """
+    too_many = plan.is_mass_leave and not allowed
+    applies = asked and not plan.refused and not too_many
     lines = [_heading(plan.is_empty and not plan.refused, applies), *_new(plan)]
     for kind in ("changed", "moved", "returning", "leaving"):
         lines += _section(kind, [_change(change) for change in plan.of_kind(kind)])
     lines += _section("groups", [_group(path, own) for path, own in sorted(plan.groups.items())])
     lines += _section("refused", [str(refusal) for refusal in plan.refused])
     lines.append(say("roster.plan.untouched", count=plan.untouched))
-    if plan.is_mass_leave and not allowed:
+    if not asked and too_many:
         lines.append(say("roster.mass_leave", count=plan.disabled, total=plan.active))
-    elif not applies and not plan.is_empty and not plan.refused:
+    elif not asked and not plan.is_empty and not plan.refused:
         lines.append(say("roster.plan.next"))
     return "\n".join(lines)
 
