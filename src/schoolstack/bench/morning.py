@@ -52,14 +52,17 @@ def measure(bench: Bench) -> Part:
     deployment = bench.deployed()
     pupils = _enrol(bench, deployment)
     cores = os.cpu_count() or 1
+    deployment.browser().close()  # asks the server what it has, once
     _rush(deployment, pupils[:AT_ONCE])  # Java compiles what it runs often: the first of a day wait longer
     minutes = [_morning(deployment, pupils, seed) for seed in range(RUNS)]
     largest = memory(deployment)
-    rates = []
+    rates: list[float] = []
+    own: list[float] = []
     for _ in range(RUNS):
-        started = time.monotonic()
-        rush = _rush(deployment, pupils)
-        rates.append(len(rush) / (time.monotonic() - started))
+        started, used = time.monotonic(), _processor_time(deployment)
+        _rush(deployment, pupils)
+        rates.append(len(pupils) / (time.monotonic() - started))
+        own.append(len(pupils) / (_processor_time(deployment) - used))
     problems = [arrival.problem for minute in minutes for arrival in minute if arrival.problem]
     last = [max(arrival.ended for arrival in minute) for minute in minutes]
     version = deployment.records["keycloak"]["version"]
@@ -71,10 +74,10 @@ def measure(bench: Bench) -> Part:
                 Row(f"{percent}th percentile", spread([_took(minute, percent) for minute in minutes], "s", 2))
                 for percent in (50, 95)
             ),
-            Row(f"at most, {AT_ONCE} at once", spread(rates, "sign-ins per second")),
+            Row(f"as fast as it goes, {AT_ONCE} at once", spread(rates, "sign-ins per second")),
             Row(
-                "at most, per core",
-                spread([rate / cores for rate in rates], "per second"),
+                "sign-ins per second of Keycloak's own processor time",
+                spread(own, "per core"),
                 f"published: {PUBLISHED_PER_CORE}",
             ),
             *_memory_rows(largest),
@@ -142,6 +145,11 @@ def _sign_in(deployment: Deployment, name: str, password: str, started: float) -
         browser.close()
     now = time.monotonic()
     return Arrival(now - started, now - begun, problem)
+
+
+def _processor_time(deployment: Deployment) -> int:
+    """Return the processor time that Keycloak has used since its start, in seconds."""
+    return sum(map(int, deployment.shell("ps -u keycloak -o cputimes=").split()))
 
 
 def _took(minute: Sequence[Arrival], percent: int) -> float:
