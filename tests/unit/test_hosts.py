@@ -99,9 +99,12 @@ def test_a_foreign_architecture_without_emulator_is_refused(
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(image, "ARCHITECTURES", {"amd64": "x86_64", "arm64": "unheard-of"})
     monkeypatch.setattr(image, "BINFMT", tmp_path)
-    image.require_emulation("amd64")
+    image.require_emulation("trixie", "amd64")
     with pytest.raises(SchoolError, match="bootstrap emulation"):
-        image.require_emulation("arm64")
+        image.require_emulation("bookworm", "arm64")
+    with pytest.raises(SchoolError, match="take --suite bookworm"):
+        image.require_emulation("trixie", "arm64")
+    assert (image.default_suite("amd64"), image.default_suite("arm64")) == ("trixie", "bookworm")
 
 
 @pytest.mark.usefixtures("as_root")

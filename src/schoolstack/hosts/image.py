@@ -12,6 +12,8 @@ from schoolstack.errors import SchoolError
 from schoolstack.hosts.state import State, remove_tree, run
 
 SUITES = ("trixie", "bookworm")
+# systemd 257 (trixie) starts no service under QEMU's user emulation, seen with QEMU 7.2; 252 (bookworm) does.
+EMULATED_SUITE = "bookworm"
 # Debian's name of an architecture and the kernel's.
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -55,13 +57,27 @@ def native_architecture() -> str:
     raise SchoolError(f"this machine is {platform.machine()}, and test hosts need an amd64 or arm64 machine")
 
 
-def require_emulation(arch: str) -> None:
+def emulated(arch: str) -> bool:
+    """Return whether programs of this architecture run only in QEMU here."""
+    return arch != native_architecture()
+
+
+def default_suite(arch: str) -> str:
+    """Return the release a host gets that asked for none: the newest that runs."""
+    return EMULATED_SUITE if emulated(arch) else SUITES[0]
+
+
+def require_emulation(suite: str, arch: str) -> None:
     """Make this machine run programs of another architecture.
 
     Raises:
-        SchoolError: when the emulator is not installed.
+        SchoolError: when the release cannot be emulated, or the emulator is not installed.
     """
-    if arch == native_architecture() or (BINFMT / f"qemu-{ARCHITECTURES[arch]}").exists():
+    if not emulated(arch):
+        return
+    if suite != EMULATED_SUITE:
+        raise SchoolError(f"{suite} cannot be emulated: take --suite {EMULATED_SUITE}, or an {arch} machine")
+    if (BINFMT / f"qemu-{ARCHITECTURES[arch]}").exists():
         return
     rule = Path(f"/usr/lib/binfmt.d/qemu-{ARCHITECTURES[arch]}.conf")
     if not rule.exists():
@@ -112,7 +128,7 @@ def ensure(state: State, suite: str, arch: str) -> Path:
         partial = image.with_name(f".{image.name}.partial")
         remove_tree(partial)
         partial.parent.mkdir(parents=True, exist_ok=True)
-        wait = "half a minute" if arch == native_architecture() else "a quarter of an hour"
+        wait = "a quarter of an hour" if emulated(arch) else "half a minute"
         print(f"Building the {suite} {arch} image, once; this takes about {wait}.", flush=True)
         tie_to_starter = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"]
         build = subprocess.run(

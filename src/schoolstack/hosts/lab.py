@@ -21,6 +21,7 @@ from schoolstack.hosts.state import (
     read_json,
     remove_tree,
     require_root_and_programs,
+    run,
     write_json,
 )
 
@@ -116,7 +117,7 @@ class Lab:
 
         Args:
             name: ``<scenario>-<host>``.
-            suite: Debian's name of the release; trixie when not given.
+            suite: Debian's name of the release; trixie when not given, bookworm in emulation.
             arch: Debian's name of the architecture; this machine's own when not given.
             groups: inventory groups the fragment puts the host in.
 
@@ -229,8 +230,9 @@ class Lab:
             host.groups = groups or host.groups
         else:
             address = network.free_address(net, (other.address for other in self.hosts()))
-            host = Host(name, suite or image.SUITES[0], arch or image.native_architecture(), address, groups)
-        image.require_emulation(host.arch)
+            arch = arch or image.native_architecture()
+            host = Host(name, suite or image.default_suite(arch), arch, address, groups)
+        image.require_emulation(host.suite, host.arch)
         folder.mkdir(parents=True, exist_ok=True)
         self._save(host)
         key = folder / "host_key"
@@ -254,6 +256,8 @@ class Lab:
         options = [f"--hostname={host.short}", f"--network-bridge={net.bridge}"]
         options += [f"--resolv-conf={network.resolver()}", f"--bind={archives}:/var/cache/apt/archives"]
         machine.start(root, disk.mount_options(), options, folder / "console.log")
+        if image.emulated(host.arch):
+            connect_from_outside(host.address, net, machine)
 
     def _first_files(self, host: Host, net: network.Network) -> dict[str, tuple[int, str]]:
         """Return what makes a copy of the image this host: path to mode and text."""
@@ -268,7 +272,7 @@ class Lab:
         }
 
     def _wait_for_ssh(self, host: Host, machine: Machine) -> None:
-        limit = BOOT_LIMIT if host.arch == image.native_architecture() else EMULATED_BOOT_LIMIT
+        limit = EMULATED_BOOT_LIMIT if image.emulated(host.arch) else BOOT_LIMIT
         deadline = time.monotonic() + limit
         log = self.folder(host.name) / "console.log"
         while time.monotonic() < deadline:
@@ -336,6 +340,16 @@ Gateway={net.gateway}
 LinkLocalAddressing=no
 IPv6AcceptRA=no
 """
+
+
+def connect_from_outside(address: str, net: network.Network, machine: Machine) -> None:
+    """Give an emulated host its address, because systemd-networkd does not run in QEMU's user emulation."""
+    while machine.running() and not machine.init():
+        time.sleep(0.05)
+    inside = ["nsenter", f"--target={machine.init()}", "--net", "ip"]
+    run([*inside, "address", "replace", f"{address}/{net.subnet.prefixlen}", "dev", "host0"])
+    run([*inside, "link", "set", "host0", "up"])
+    run([*inside, "route", "replace", "default", "via", str(net.gateway)])
 
 
 def answers(address: str) -> bool:

@@ -45,6 +45,14 @@ class Machine:
         except OSError:
             return False
 
+    def init(self) -> int | None:
+        """Return the number that the machine's process 1 has on this machine, or None before it exists."""
+        try:
+            pids = (self._group / "payload/init.scope/cgroup.procs").read_text().split()
+        except OSError:
+            return None
+        return int(pids[0]) if pids else None
+
     def start(self, root: Path, mount_options: str, nspawn: list[str], log: Path) -> None:
         """Boot the machine in the background.
 
@@ -97,9 +105,10 @@ class Machine:
 
     def shut_down(self) -> None:
         """Ask the machine to shut down, and cut the power when it has not done so after 20 seconds."""
-        with contextlib.suppress(OSError, StopIteration):
-            init = next(iter((self._group / "payload/init.scope/cgroup.procs").read_text().split()))
-            os.kill(int(init), POWER_OFF)
+        pid = self.init()
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, POWER_OFF)
             self._wait_for_end(20)
         self.kill()
 

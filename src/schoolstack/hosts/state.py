@@ -24,6 +24,7 @@ PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
     "mount": "mount",
     "nft": "nftables",
+    "nsenter": "util-linux",
     "setpriv": "util-linux",
     "ss": "iproute2",
     "ssh": "openssh-client",
