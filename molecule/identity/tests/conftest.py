@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from schoolstack.demo.command import INVENTORY
 from schoolstack.demo.people import People, Person
 from schoolstack.deployment import Deployment
 from schoolstack.hosts.lab import Lab
@@ -22,11 +20,13 @@ from schoolstack.signin import Browser
 # Tests may share helpers that stand beside them.
 sys.path.insert(0, str(Path(__file__).parent))
 
+INVENTORY = Path(__file__).parents[1] / "inventory"
+
 
 @pytest.fixture(scope="session")
 def school() -> Deployment:
     """The demo school on this scenario's test host."""
-    return Deployment(INVENTORY, f"{os.environ.get('MOLECULE_SCENARIO_NAME', 'identity')}-server", Lab())
+    return Deployment(INVENTORY, "identity-server", Lab())
 
 
 @pytest.fixture(scope="session")

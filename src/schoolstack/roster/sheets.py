@@ -191,8 +191,8 @@ def folder(inventory: Path) -> Path:
 
 def read_all(inventory: Path) -> dict[str, list[tuple[str, str]]]:
     """Return usernames and initial passwords by role, of a school whose files lie where the defaults say."""
-    people: dict[str, list[tuple[str, str]]] = {role: [] for role in ROLES}
+    people: dict[str, dict[str, str]] = {role: {} for role in ROLES}
     for page in pages(folder(inventory), inventory / ".vault-key"):
         role = page.sheet if page.sheet in ROLES else "pupil"
-        people[role] += [(line.username, line.password) for line in page.lines]
-    return people
+        people[role] |= {line.username: line.password for line in page.lines}
+    return {role: list(entries.items()) for role, entries in people.items()}
