@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleLookupError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import lookup_loader
 
 from schoolstack.preflight import (
     Server,
@@ -31,19 +32,25 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         state = variables["ansible_facts"]["server"]
         roles = self._roles(variables)
-        declarations, artefacts, problems = self._applications(roles, variables)
         school = {
             name: self._templar.template(value)
             for name, value in variables.items()
             if name.startswith("school_")
         }
-        problems += check_school(school)
-        problems += check_inventory(variables["groups"], roles, school["school_own_groups"])
-        server = self._server(state, variables)
+        problems = [
+            *check_school(school),
+            *check_inventory(variables["groups"], roles, school["school_own_groups"]),
+            *self._unreadable_secrets(Path(school["school_secrets_dir"]), variables),
+        ]
+        declarations: list[dict[str, Any]] = []
+        artefacts: list[dict[str, Any]] = []
+        # What is wrong with the school's facts would show again in everything that is made from them.
         if not problems:
-            problems += check_server(
-                server, declarations, school["school_domain"], school["school_clock_tolerance_s"]
-            )
+            declarations, artefacts, problems = self._applications(roles, variables)
+        if not problems:
+            server = self._server(state, variables)
+            domain, tolerance = school["school_domain"], school["school_clock_tolerance_s"]
+            problems += check_server(server, declarations, domain, tolerance)
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {
@@ -87,6 +94,15 @@ class ActionModule(ActionBase):
                 declarations.append(declaration)
                 artefacts += templar.template(known.get(f"{role}_artefacts", []))
         return declarations, artefacts, problems
+
+    def _unreadable_secrets(self, folder: Path, variables: dict[str, Any]) -> list[str]:
+        """Return a sentence when what is encrypted there cannot be read: the key is missing or another."""
+        secret = lookup_loader.get("school_secret", loader=self._loader, templar=self._templar)
+        try:
+            secret.run([path.stem for path in sorted(folder.glob("*.vault"))], variables)
+        except AnsibleLookupError as error:
+            return [error.message]
+        return []
 
     def _load(self, path: Path) -> dict[str, Any]:
         if not path.exists():
