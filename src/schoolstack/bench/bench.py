@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -57,12 +58,13 @@ class Bench:
         )
         return self.deployment
 
-    def ansible(self, *words: str, bare: bool = False) -> float:
+    def ansible(self, *words: str, bare: bool = False, settings: dict[str, str] | None = None) -> float:
         """Run one of Ansible's programs against the host and return the seconds it took.
 
         Args:
             words: the program and its arguments, without the inventory.
             bare: without the project's settings.
+            settings: what to set otherwise, as environment variables.
 
         Raises:
             SchoolError: when it failed.
@@ -71,7 +73,7 @@ class Bench:
         for inventory in self.deployment.inventories:
             command += ["-i", str(inventory)]
         where = self.folder if bare else ROOT
-        return seconds(lambda: _run(command, where))
+        return seconds(lambda: _run(command, where, settings or {}))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -81,9 +83,15 @@ def seconds(work: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-def _run(command: list[str], where: Path) -> None:
+def _run(command: list[str], where: Path, settings: dict[str, str]) -> None:
     done = subprocess.run(
-        command, cwd=where, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=where,
+        env=os.environ | settings,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if done.returncode:
         raise SchoolError(f"{Path(command[0]).name} failed: {done.stdout[-2000:]}")
