@@ -47,6 +47,7 @@ _TEXTS = ("stderr", "stdout", "module_stderr", "module_stdout")
 # Fields that say again what the lines above them said.
 _SAID = {"msg", "exception", "changed", "failed", "failed_when_result", "results", "diff", "item", "warnings"}
 _SAID |= {"deprecations", "unreachable", "skip_reason", "ansible_loop_var", "start", "end", "delta"}
+_SAID |= {"argument_errors", "argument_spec_data", "validate_args_context"}
 _SAID |= {*_TEXTS, *(f"{text}_lines" for text in _TEXTS)}
 # A summary names this many changes; the longest ones, for these are what a run is about.
 _NAMED = 6
