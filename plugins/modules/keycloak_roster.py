@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -133,13 +132,17 @@ class Roster:
 
     def _users(self) -> list[dict[str, Any]]:
         """Return every account, with what a plan depends on."""
-        found: dict[str, dict[str, Any]] = {}
-        for first in itertools.count(0, PAGE):
-            page = self.admin.get(self.realm, "users", first=first, max=PAGE, briefRepresentation="false")
-            found |= {user["id"]: {name: user.get(name) for name in USER_FIELDS} for user in page}
-            if len(page) < PAGE:
-                break
-        return list(found.values())
+        total = self.admin.get(self.realm, "users", "count")
+        # One page more than counted: somebody may be made by hand meanwhile.
+        pages = self._for_each(list(range(0, total + PAGE, PAGE)), self._users_from)
+        found = {user["id"]: user for page in pages for user in page}
+        return [{name: user.get(name) for name in USER_FIELDS} for user in found.values()]
+
+    def _users_from(self, admin: KeycloakAdmin, first: int) -> list[dict[str, Any]]:
+        page: list[dict[str, Any]] = admin.get(
+            self.realm, "users", first=first, max=PAGE, briefRepresentation="false"
+        )
+        return page
 
     def _parents(self) -> dict[str, str]:
         """Return the ids of the groups that hold classes and roles, by name."""

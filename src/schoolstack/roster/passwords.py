@@ -1,7 +1,8 @@
 """Initial passwords: made and hashed here, so that Keycloak's host never sees them.
 
-The hash is Keycloak's own kind (Argon2id), with the parameters that its realm uses; otherwise Keycloak would
-compute a second one at everybody's first sign-in, which is the busiest quarter of an hour of the year.
+The hash is Keycloak's own kind (Argon2id). Hashing is most of what an import costs, so passwords that live
+for one sign-in get fewer rounds than the realm asks for; those that stay get the realm's, since Keycloak
+would compute others anew at a sign-in.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ SALT_BYTES = 16
 # Keycloak's own (org.keycloak.crypto.hash.Argon2Parameters, 26.7); only the rounds are a realm's to choose.
 ROUNDS = 5
 MEMORY_KIB = 7168
+# For a password that has to be changed at the first sign-in: it is random (32 bits and more), and one guess
+# at it still costs 8 ms. Keycloak hashes anew, with the realm's rounds, what the person then chooses.
+INITIAL_ROUNDS = 2
 LANES = 1
 HASH_BYTES = 32
 
