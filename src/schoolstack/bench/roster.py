@@ -22,9 +22,10 @@ HOW = """\
 `playbooks/roster.yml` as a whole, Ansible's start included, on a school without accounts. Sheets with
 initial passwords are written and their hashes computed. The loop makes {loop} accounts, each with a
 password and two groups as the class list gives them, on the same host, with Ansible's own strategy and
-connection settings; its time per account is the whole run's, divided by their number. Memory is the peak resident size of
-the largest single Python process, as the kernel keeps it. The slowest of the imports that change nothing
-is the one right after a first import, when Keycloak reads every account for the first time.
+connection settings; its time per account is the whole run's, divided by their number. Memory is the peak
+resident size of the largest single Python process, as the kernel keeps it. The slowest of the imports
+that change nothing is the one right after a first import, when Keycloak reads every account for the
+first time.
 """
 
 
