@@ -13,7 +13,7 @@ from schoolstack.deployment import Deployment
 from schoolstack.errors import SchoolError
 
 TITLE = "The first run"
-RUNS = 2
+RUNS = 3
 SCRIPT = Path(__file__).with_name("first.sh")
 HOW = """\
 Each on a host fresh from the image, in turns. The script installs the same {count} Debian packages from
