@@ -113,8 +113,7 @@ class ActionModule(ActionBase):
             lines[username] = sheets.Line(sheets.sheet_of(person), person.name, username, password)
         sheets.write_pending(directory, key_file, lines.values(), self.now.date())
         wanted = {username: lines[username].password for _, username in plan.new}
-        temporary = self.options["password_temporary"]
-        rounds = passwords.INITIAL_ROUNDS if temporary else passwords.rounds(password_policy)
+        rounds = passwords.rounds(password_policy, temporary=self.options["password_temporary"])
         return passwords.credentials(wanted, rounds)
 
     def _delete_leavers(self) -> dict[str, Any]:

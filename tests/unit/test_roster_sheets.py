@@ -62,7 +62,8 @@ def test_a_credential_is_what_keycloak_would_have_stored() -> None:
     ("policy", "found"), [("length(10) and hashIterations(3)", 3), ("length(10)", 5), ("", 5)]
 )
 def test_the_rounds_are_the_realms(policy: str, found: int) -> None:
-    assert passwords.rounds(policy) == found
+    assert passwords.rounds(policy, temporary=False) == found
+    assert passwords.rounds(policy, temporary=True) == passwords.INITIAL_ROUNDS
 
 
 def test_every_password_gets_a_salt_of_its_own() -> None:

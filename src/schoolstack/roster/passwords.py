@@ -55,8 +55,15 @@ def readable(syllables: int = PUPIL_SYLLABLES) -> str:
     return "-".join([*parts, str(secrets.randbelow(90) + 10)])
 
 
-def rounds(password_policy: str) -> int:
-    """Return how often a realm's password policy has Argon2 go over its memory."""
+def rounds(password_policy: str, *, temporary: bool) -> int:
+    """Return how often Argon2 goes over its memory for an initial password.
+
+    Args:
+        password_policy: the realm's, as Keycloak writes it.
+        temporary: whether the password has to be changed at the first sign-in.
+    """
+    if temporary:
+        return INITIAL_ROUNDS
     stated = re.search(r"hashIterations\((\d+)\)", password_policy)
     return int(stated[1]) if stated else ROUNDS
 
