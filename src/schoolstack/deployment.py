@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,10 +33,12 @@ class Run:
     Attributes:
         changed: number of things it changed, over all servers.
         seconds: how long it took.
+        said: what it printed.
     """
 
     changed: int
     seconds: float
+    said: str = ""
 
 
 def run_playbook(name: str, inventories: Sequence[Path], variables: Mapping[str, Any] | None = None) -> Run:
@@ -57,13 +60,42 @@ def run_playbook(name: str, inventories: Sequence[Path], variables: Mapping[str,
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     started = time.monotonic()
     changed = 0
+    lines = []
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
+            lines.append(line)
             changed += sum(map(int, re.findall(r"\bchanged=(\d+)", line)))
     if process.returncode:
         raise SchoolError(f"playbooks/{name}.yml did not come to its end: the reason stands above")
-    return Run(changed, time.monotonic() - started)
+    return Run(changed, time.monotonic() - started, "".join(lines))
+
+
+def answers(playbook: str, inventories: Sequence[Path], variables: Mapping[str, Any] | None = None) -> Any:
+    """Run a playbook that asks the servers something, without showing its progress.
+
+    Args:
+        playbook: its name without ending; it writes what was answered, as JSON, to ``answers_file``.
+        inventories: what ``-i`` is given, the school's own first.
+        variables: extra variables.
+
+    Returns:
+        What it wrote.
+
+    Raises:
+        SchoolError: when it wrote nothing; why stands on standard error.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "answers.json"
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{playbook}.yml"]
+        for inventory in inventories:
+            command += ["-i", str(inventory)]
+        command += ["-e", json.dumps({**(variables or {}), "answers_file": str(file)})]
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        if file.exists():
+            return json.loads(file.read_text(encoding="utf-8"))
+    print(done.stdout, done.stderr, sep="", file=sys.stderr)
+    raise SchoolError(f"playbooks/{playbook}.yml did not come to its end: the reason stands above")
 
 
 class Deployment:

@@ -1,0 +1,461 @@
+"""Keycloak is upgraded with a school in it: for real, to versions that do not work, through power cuts."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from schoolstack.deployment import ROOT, Deployment
+from schoolstack.hosts.lab import Lab
+from schoolstack.signin import sign_in
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
+
+PINS = yaml.safe_load((ROOT / "roles/keycloak/vars/artefacts.yml").read_text(encoding="utf-8"))
+PINS = {pin["version"]: pin for pin in PINS["keycloak_artefacts"]}
+NEW, OLD = PINS
+# Older than the stop on the way: test material only, from the same publisher.
+OLDER = {
+    **PINS[OLD],
+    "version": "26.5.5",
+    "file": "keycloak-26.5.5.tar.gz",
+    "sha256": {"all": "38beab474f1d69dcbe537c9cc81d1fe49aa28d4e3b9dd99308d17910e218d734"},
+    "sources": PINS[OLD]["sources"][:1],
+}
+
+ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding="utf-8")
+SERVER = "upgrade-server"
+PERSON, PASSWORD = "test-person", secrets.token_urlsafe(12)
+# Seconds between two questions whether people can sign in.
+BEAT = 0.1
+# Bounds what is measured on two cores, where it takes about half a minute.
+DOWNTIME_S = 180
+
+
+@dataclass
+class Ended:
+    """How a playbook ended, and what it said."""
+
+    code: int
+    text: str
+
+
+def start(
+    deployment: Deployment, playbook: str, root: Path = ROOT, **variables: Any
+) -> subprocess.Popen[str]:
+    """Start a playbook, of this release or another, that says which task begins."""
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{playbook}.yml"]
+    for inventory in deployment.inventories:
+        command += ["-i", str(inventory)]
+    command += ["-e", json.dumps(variables)]
+    artefacts = str(deployment.lab.state.root / "artefacts")
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SCHOOLSTACK_ARTEFACTS": artefacts}
+    environment |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "SCHOOL_LANGUAGE": "en"}
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def play(deployment: Deployment, playbook: str, root: Path = ROOT, **variables: Any) -> Ended:
+    """Run a playbook to its end, good or bad."""
+    process = start(deployment, playbook, root, **variables)
+    text, _ = process.communicate()
+    print(text)
+    return Ended(process.returncode, " ".join(text.split()))
+
+
+def ask(deployment: Deployment, expression: str) -> Any:
+    """Evaluate an expression with ``admin``, a connection to Keycloak's Admin API, on the server itself."""
+    sign_in_there = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
+    script = f"{ADMIN_API}\n{sign_in_there}\nprint(json.dumps({expression}))"
+    command = [*deployment.lab.ssh_command(deployment.name), "python3 -"]
+    return json.loads(
+        subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
+    )
+
+
+def content(deployment: Deployment) -> dict[str, Any]:
+    """Return what a school would miss: people with their ids, groups and credentials, keys and clients."""
+    rows = {
+        "people": "SELECT id, username, enabled, first_name, last_name FROM user_entity WHERE realm_id <> "
+        "(SELECT id FROM realm WHERE name = 'master') ORDER BY id",
+        "groups": "SELECT user_id, group_id FROM user_group_membership ORDER BY 1, 2",
+        "passwords": "SELECT user_id, type, md5(secret_data) FROM credential ORDER BY 1, 2",
+        "clients": "SELECT id, client_id, md5(secret) FROM client ORDER BY 1",
+        "keys": "SELECT component_id, name, md5(value) FROM component_config "
+        "WHERE name IN ('privateKey', 'secret', 'kid') ORDER BY 1, 2",
+    }
+    return {
+        what: deployment.shell(f'psql -U postgres -XAt -c "{query}" keycloak').splitlines()
+        for what, query in rows.items()
+    }
+
+
+def tables_are_of(deployment: Deployment) -> str:
+    """Return the version that Keycloak's tables have."""
+    newest = "SELECT version FROM migration_model ORDER BY update_time DESC LIMIT 1"
+    return deployment.shell(f'psql -U postgres -XAt -c "{newest}" keycloak').strip()
+
+
+def assert_runs(deployment: Deployment, version: str, before: Mapping[str, Any]) -> None:
+    """Look that a version runs, that nothing of the school is missing, and that no copy is left."""
+    fresh = Deployment(deployment.inventory, deployment.name, deployment.lab)
+    assert fresh.records["keycloak"]["version"] == version
+    assert fresh.shell("readlink /opt/keycloak/current").strip() == version
+    after = content(fresh)
+    assert {what: set(rows) - set(after[what]) for what, rows in before.items()} == {
+        what: set() for what in before
+    }
+    assert after["people"] == before["people"]
+    assert sign_in(fresh.browser(), fresh.url("portal"), PERSON, PASSWORD).arrived
+    assert "before_upgrade" not in fresh.shell("psql -U postgres -XAt -c 'SELECT datname FROM pg_database'")
+    assert fresh.shell("ls /var/lib/schoolstack/upgrade 2>/dev/null || true") == ""
+    assert fresh.shell("systemctl --failed --no-legend") == ""
+
+
+def can_sign_in(deployment: Deployment) -> bool:
+    """Return whether the sign-in answers at its public address."""
+    url = deployment.url("keycloak", "/realms/school/.well-known/openid-configuration")
+    try:
+        return bool(deployment.browser().session.get(url, timeout=5).status_code == 200)
+    except requests.RequestException:
+        return False
+
+
+@dataclass
+class Outage:
+    """Asks every tenth of a second whether people could sign in, in a thread of its own.
+
+    Attributes:
+        gaps: how long they could not, in seconds, each time.
+    """
+
+    deployment: Deployment
+    gaps: list[float] = field(default_factory=list)
+
+    def __enter__(self) -> Outage:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        last_good = time.monotonic()
+        was_good = True
+        while not self._over.wait(BEAT):
+            asked = time.monotonic()
+            good = can_sign_in(self.deployment)
+            if good:
+                if not was_good:
+                    self.gaps.append(asked - last_good)
+                last_good = asked
+            was_good = good
+
+
+# Versions that do not work
+
+
+def changed_archive(folder: Path, version: str, change: Callable[[str, bytes], bytes]) -> dict[str, Any]:
+    """Make an archive of Keycloak in which something is otherwise; return how it is pinned."""
+    path = folder / f"keycloak-{version}.tar.gz"
+    with (
+        tarfile.open(folder / PINS[NEW]["file"]) as source,
+        gzip.open(path, "wb", compresslevel=1) as packed,
+        tarfile.open(fileobj=packed, mode="w") as target,
+    ):
+        for member in source:
+            data = source.extractfile(member)
+            if data is None:
+                target.addfile(member)
+                continue
+            new = change(member.name.partition("/")[2], data.read())
+            member.size = len(new)
+            target.addfile(member, io.BytesIO(new))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {**PINS[NEW], "version": version, "file": path.name, "sha256": {"all": digest}, "sources": []}
+
+
+def does_not_build(name: str, data: bytes) -> bytes:
+    return b"#!/bin/sh\necho broken on purpose >&2\nexit 1\n" if name == "bin/kc.sh" else data
+
+
+def does_not_start(name: str, data: bytes) -> bytes:
+    if name != "bin/kc.sh":
+        return data
+    refusal = b'case " $* " in *" start "*) echo broken on purpose >&2; exit 1;; esac\n'
+    first, _, rest = data.partition(b"\n")
+    return first + b"\n" + refusal + rest
+
+
+def shows_no_sign_in_page(name: str, data: bytes) -> bytes:
+    """Break the page only: the server starts, changes the tables, and says that it is well."""
+    if "keycloak-themes-" not in name or not name.endswith(".jar"):
+        return data
+    new = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as source,
+        zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for entry in source.infolist():
+            page = entry.filename.endswith("/login/login.ftl")
+            target.writestr(entry, b'<#stop "broken on purpose">' if page else source.read(entry))
+    return new.getvalue()
+
+
+# The school
+
+
+def inventory(folder: Path, *applications: str) -> Path:
+    """Write an inventory of the demo's school with these applications."""
+    for part in ("group_vars", "class-list"):
+        (folder / part).symlink_to(ROOT / "inventories" / "demo" / part)
+    groups = ["host", "firewall", "backup", "certificates", "postgresql", "nginx", *applications]
+    members = {group: {"hosts": {"server": None}} for group in groups}
+    (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"server": {}}, "children": members}}))
+    return folder
+
+
+@contextmanager
+def school_on(name: str, folder: Path, *applications: str) -> Iterator[Deployment]:
+    lab = Lab()
+    lab.down(name)
+    lab.up(name)
+    try:
+        yield Deployment(inventory(folder, *applications), name, lab)
+    finally:
+        lab.down(name)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# What the older versions do not know of a realm.
+UNKNOWN_THEN = ("webAuthnPolicyPasswordlessResidentKey",)
+
+
+def earlier_release(folder: Path, pin: Mapping[str, Any]) -> Path:
+    """Make of this project the release that it was when an older Keycloak was the newest."""
+    for part in ("playbooks", "plugins", "roles"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "ansible.cfg", folder)
+    pins = folder / "roles/keycloak/vars/artefacts.yml"
+    pins.write_text(yaml.safe_dump({"keycloak_artefacts": [dict(pin)]}), encoding="utf-8")
+    realms = folder / "roles/keycloak/templates/realms.yml.j2"
+    lines = realms.read_text(encoding="utf-8").splitlines(keepends=True)
+    known = [line for line in lines if not line.strip().startswith(UNKNOWN_THEN)]
+    realms.write_text("".join(known), encoding="utf-8")
+    return folder
+
+
+def fill(school: Deployment, release: Path) -> None:
+    """Make the school with an earlier release; bring in its people, and one whose password is known."""
+    made = play(school, "site", root=release)
+    assert made.code == 0, made.text[-3000:]
+    school.play("roster", roster_apply=True)
+    person = {"username": PERSON, "enabled": True, "groups": ["/role/pupil"]}
+    person |= {"firstName": "Test", "lastName": "Test"}
+    person["credentials"] = [{"type": "password", "value": PASSWORD}]
+    ask(school, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+    assert len(content(school)["people"]) > 60
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release of this project with which the school was made."""
+    return earlier_release(tmp_path_factory.mktemp("release"), PINS[OLD])
+
+
+@pytest.fixture(scope="module")
+def kept(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A school that runs the old Keycloak, with its class list in it; kept as the snapshot "old"."""
+    with school_on(SERVER, tmp_path_factory.mktemp("school"), "keycloak", "portal") as school:
+        fill(school, release)
+        assert play(school, "site", root=release).text.count("changed=0") == 1
+        school.lab.snapshot(SERVER, "old")
+        yield school
+
+
+@pytest.fixture
+def school(kept: Deployment) -> Deployment:
+    """The school as it was kept, answering."""
+    kept.lab.reset(SERVER, "old")
+    deadline = time.monotonic() + 120
+    while not can_sign_in(kept):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return kept
+
+
+@pytest.fixture
+def broken(school: Deployment) -> Iterator[Callable[[str, Callable[[str, bytes], bytes]], list[Any]]]:
+    """Make the pins of a version that does not work; its archive goes with the test."""
+    folder = school.lab.state.root / "artefacts"
+    made: list[Path] = []
+
+    def make(version: str, change: Callable[[str, bytes], bytes]) -> list[Any]:
+        pin = changed_archive(folder, version, change)
+        made.append(folder / pin["file"])
+        return [pin]
+
+    yield make
+    for path in made:
+        path.unlink(missing_ok=True)
+
+
+def test_a_real_step_with_a_school_in_it(school: Deployment, capfd: pytest.CaptureFixture[str]) -> None:
+    before = content(school)
+
+    refused = play(school, "site")
+    assert refused.code != 0
+    assert f"Sign-in {OLD} runs on server, and this release brings {NEW}" in refused.text
+    assert "changed=0" in refused.text
+
+    told = play(school, "upgrade")
+    assert told.code == 0
+    assert f"Sign-in on server goes {OLD} → {NEW}." in told.text
+    assert "Start page on server is up to date." in told.text
+    assert "changed=0" in told.text
+
+    unknown = play(school, "upgrade", app="keyclok")
+    assert "No server runs an application 'keyclok' (did you mean keycloak?)" in unknown.text
+    assert "changed=0" in unknown.text
+
+    with Outage(school) as outage:
+        upgraded = play(school, "upgrade", app="keycloak")
+    assert upgraded.code == 0
+    assert f"Sign-in {NEW} runs on server, and people can sign in." in upgraded.text
+    assert_runs(school, NEW, before)
+    assert tables_are_of(school).startswith(NEW.rpartition(".")[0])
+    listed = json.loads(school.shell("schoolstack-backup list"))
+    assert len(listed["backups"]) == 1, "it was backed up first, and nothing before"
+    (downtime,) = outage.gaps
+    with capfd.disabled():
+        print(f"\nNobody could sign in for {downtime:.1f} s while Keycloak went {OLD} -> {NEW}")
+    assert downtime < DOWNTIME_S
+    assert school.play("site").changed == 0
+    assert play(school, "upgrade", app="keycloak").code == 0
+
+    for playbook, variables in (("site", {}), ("upgrade", {"app": "keycloak"})):
+        back = play(school, playbook, keycloak_artefacts=[PINS[OLD]], **variables)
+        assert back.code != 0
+        assert f"is {NEW}, and this release brings only {OLD}, which cannot read its data" in back.text
+        assert "changed=0" in back.text
+
+
+@pytest.mark.slow
+def test_what_cannot_even_be_built_changes_nothing(school: Deployment, broken: Any) -> None:
+    before = content(school)
+    with Outage(school) as outage:
+        ended = play(school, "upgrade", app="keycloak", keycloak_artefacts=broken("26.7.97", does_not_build))
+    assert ended.code != 0
+    assert f"Sign-in {OLD} was left as it was on server" in ended.text
+    assert outage.gaps == []
+    assert_runs(school, OLD, before)
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(does_not_start, marks=pytest.mark.slow), shows_no_sign_in_page]
+)
+def test_a_version_that_does_not_work_goes_back_by_itself(
+    school: Deployment, release: Path, broken: Any, change: Callable[[str, bytes], bytes]
+) -> None:
+    before, tables = content(school), tables_are_of(school)
+    ended = play(school, "upgrade", app="keycloak", keycloak_artefacts=broken("26.7.98", change))
+    assert ended.code != 0
+    assert f"Sign-in {OLD} runs on server again, with the data it had before" in ended.text
+    assert_runs(school, OLD, before)
+    assert tables_are_of(school) == tables
+    site = play(school, "site", root=release)
+    assert "changed=0" in site.text
+
+
+# The last words of the task that begins, and how many seconds later the power goes.
+MOMENTS = [
+    ("Build Keycloak for its options", 2.0),
+    ("Stop and copy keycloak", 0.4),
+    ("Write Keycloak's configuration", 0.0),
+    ("Wait until it answers", 5.0),
+    ("Sign in through the pages that people see", 0.2),
+]
+
+
+def cut_at(deployment: Deployment, moment: str, after_s: float, **variables: Any) -> None:
+    """Start an upgrade, cut the server's power at a moment, and bring it back."""
+    process = start(deployment, "upgrade", app="keycloak", **variables)
+    for line in process.stdout or ():
+        if line.startswith("TASK [") and moment in line:
+            time.sleep(after_s)
+            deployment.lab.power_cut(deployment.name)
+            break
+    else:
+        pytest.fail(f"the upgrade has no task {moment!r}")
+    process.kill()
+    process.communicate()
+    deployment.lab.up(deployment.name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("moment", "after_s"), MOMENTS)
+def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
+    school: Deployment, moment: str, after_s: float
+) -> None:
+    before = content(school)
+    cut_at(school, moment, after_s)
+    assert play(school, "upgrade", app="keycloak").code == 0
+    assert_runs(school, NEW, before)
+    assert school.play("site").changed == 0
+
+
+@pytest.mark.slow
+def test_a_power_cut_on_the_way_back_is_gone_to_its_end(school: Deployment, broken: Any) -> None:
+    before, tables = content(school), tables_are_of(school)
+    pins = broken("26.7.99", shows_no_sign_in_page)
+    cut_at(school, f"Put back with the data it had keycloak {OLD}", 0.3, keycloak_artefacts=pins)
+    ended = play(school, "upgrade", app="keycloak", keycloak_artefacts=pins)
+    assert f"Sign-in {OLD} runs on server again, with the data it had before" in ended.text
+    assert_runs(school, OLD, before)
+    assert tables_are_of(school) == tables
+
+
+@pytest.mark.slow
+def test_an_old_version_goes_by_way_of_another(tmp_path: Path) -> None:
+    """From before 26.6.2 the new version does not start with two realms; by way of the stop it does."""
+    folder, release = tmp_path / "school", tmp_path / "release"
+    folder.mkdir()
+    release.mkdir()
+    earlier_release(release, OLDER)
+    with school_on("upgradehop-server", folder, "keycloak", "portal") as school:
+        fill(school, release)
+        before = content(school)
+
+        skipped = play(school, "upgrade", app="keycloak", keycloak_artefacts=[PINS[NEW]])
+        assert f"cannot go from {OLDER['version']} to {NEW} at once, and {OLD}" in skipped.text
+        assert "changed=0" in skipped.text
+
+        ended = play(school, "upgrade", app="keycloak")
+        assert ended.code == 0
+        assert f"Sign-in {OLD} runs on server" in ended.text
+        assert f"Sign-in {NEW} runs on server" in ended.text
+        assert_runs(school, NEW, before)
