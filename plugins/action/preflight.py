@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleLookupError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
+from ansible.utils.vars import load_extra_vars
 
+from schoolstack.messages import say
 from schoolstack.preflight import (
+    Page,
     Server,
     check_declaration,
     check_inventory,
+    check_pages,
     check_school,
     check_server,
 )
+from schoolstack.upgrade import check_versions
+
+
+@dataclass
+class Applications:
+    """The applications of one host.
+
+    Attributes:
+        declarations: what each declares.
+        artefacts: what is installed from upstream for them.
+        pinned: the versions of each that can be had, by its name.
+        upgrades: what each one's role knows of upgrades, by its name.
+    """
+
+    declarations: list[dict[str, Any]] = field(default_factory=list)
+    artefacts: list[dict[str, Any]] = field(default_factory=list)
+    pinned: dict[str, list[str]] = field(default_factory=dict)
+    upgrades: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, declaration: dict[str, Any], pins: list[dict[str, Any]], upgrades: dict[str, Any]) -> None:
+        """Add one application; of its archive, only the declared version is installed."""
+        name, version = declaration["name"], declaration["version"]
+        of_its_own = [pin for pin in pins if pin["name"] == declaration.get("archive")]
+        self.declarations.append(declaration)
+        self.artefacts += [pin for pin in pins if pin not in of_its_own or pin["version"] == version]
+        self.pinned[name] = [pin["version"] for pin in of_its_own] or [version]
+        self.upgrades[name] = upgrades
 
 
 class ActionModule(ActionBase):
@@ -28,8 +60,13 @@ class ActionModule(ActionBase):
     _supports_diff = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the applications of this host and their artefacts, or fail with every reason found."""
+        """Return the applications of this host and their artefacts, or fail with every reason found.
+
+        The fact ``school.pages`` says at which address each page of the school is, whichever server has it.
+        """
         variables = task_vars or {}
+        # Whether versions may change: that is what an upgrade is for.
+        _, options = self.validate_argument_spec({"upgrades": {"type": "bool", "default": False}})
         state = variables["ansible_facts"]["server"]
         roles = self._roles(variables)
         school = {
@@ -42,26 +79,50 @@ class ActionModule(ActionBase):
             *check_inventory(variables["groups"], roles, school["school_own_groups"]),
             *self._unreadable_secrets(Path(school["school_secrets_dir"]), variables),
         ]
-        declarations: list[dict[str, Any]] = []
-        artefacts: list[dict[str, Any]] = []
+        found = Applications()
+        pages: list[Page] = []
         # What is wrong with the school's facts would show again in everything that is made from them.
         if not problems:
-            declarations, artefacts, problems = self._applications(roles, variables)
+            found, problems = self._applications(roles, variables)
+            pages = self._pages(roles, variables)
+            problems += check_pages(pages, in_dns=school["school_internal_dns"])
+        declarations = found.declarations
         if not problems:
             server = self._server(state, variables)
             domain, tolerance = school["school_domain"], school["school_clock_tolerance_s"]
             problems += check_server(server, declarations, domain, tolerance)
+            if not options["upgrades"]:
+                problems += self._versions(server.name, declarations, state, variables)
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {
             "changed": False,
+            "ansible_facts": {"school": {"pages": [asdict(page) for page in pages]}},
             "applications": declarations,
             "artefacts": [
                 artefact
-                for artefact in artefacts
+                for artefact in found.artefacts
                 if f"{artefact['name']}/{artefact['version']}" not in state["archives"]
             ],
+            "pinned": found.pinned,
+            "upgrades": found.upgrades,
         }
+
+    def _versions(
+        self,
+        server: str,
+        declarations: list[dict[str, Any]],
+        state: dict[str, Any],
+        variables: dict[str, Any],
+    ) -> list[str]:
+        """Return a sentence for each application that has to be upgraded, or whose upgrade was cut off."""
+        records = variables["ansible_facts"].get("ansible_local") or {}
+        return [
+            *(say("upgrade.unfinished", app=app, server=server) for app in state["upgrading"]),
+            *check_versions(
+                server, [d for d in declarations if d["name"] not in state["upgrading"]], records
+            ),
+        ]
 
     def _roles(self, variables: dict[str, Any]) -> dict[str, Path]:
         """Return the folders of the project's roles by name."""
@@ -70,20 +131,13 @@ class ActionModule(ActionBase):
 
     def _applications(
         self, roles: dict[str, Path], variables: dict[str, Any]
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+    ) -> tuple[Applications, list[str]]:
         """Resolve the declarations and pins of the applications whose group this host is in."""
-        declarations: list[dict[str, Any]] = []
-        artefacts: list[dict[str, Any]] = []
+        found = Applications()
         problems: list[str] = []
         schema = json.loads((roles["app"] / "files" / "declaration.schema.json").read_text(encoding="utf-8"))
         for role in variables["group_names"]:
-            folder = roles.get(role)
-            if not folder or not (folder / "vars" / "main.yml").exists():
-                continue
-            files = [folder / "defaults" / "main.yml", *sorted((folder / "vars").glob("*.yml"))]
-            defaults, *own = [self._load(path) for path in files]
-            known = {**defaults, **variables, **{name: value for part in own for name, value in part.items()}}
-            known["role_path"] = str(folder)
+            known = self._known(role, roles, variables)
             if f"{role}_app" not in known:
                 continue
             templar = self._templar.copy_with_new_env(available_variables=known)
@@ -91,9 +145,38 @@ class ActionModule(ActionBase):
             wrong = check_declaration(declaration, schema, role)
             problems += wrong
             if not wrong:
-                declarations.append(declaration)
-                artefacts += templar.template(known.get(f"{role}_artefacts", []))
-        return declarations, artefacts, problems
+                pins = templar.template(known.get(f"{role}_artefacts", []))
+                found.add(declaration, pins, templar.template(known.get(f"{role}_upgrades", {})))
+        return found, problems
+
+    def _pages(self, roles: dict[str, Path], variables: dict[str, Any]) -> list[Page]:
+        """Return the pages of all the school's servers, also of those that this run leaves out."""
+        pages: list[Page] = []
+        # What roles say of every server; the rest is each server's own.
+        common = {name: value for name, value in variables.items() if name.startswith("school_")}
+        common |= self._load(roles["host"] / "defaults" / "main.yml")
+        for role in sorted(set(roles) & set(variables["groups"])):
+            for server in variables["groups"][role]:
+                known = self._known(role, roles, {**common, **variables["hostvars"].raw_get(server)})
+                if site := known.get(f"{role}_app", {}).get("site"):
+                    templar = self._templar.copy_with_new_env(available_variables=known)
+                    name, address = (
+                        templar.template(value) for value in (site["host"], known["host_address"])
+                    )
+                    pages.append(Page(name, server, address))
+        return pages
+
+    def _known(self, role: str, roles: dict[str, Path], variables: dict[str, Any]) -> dict[str, Any]:
+        """Return *variables* as they are inside a role."""
+        folder = roles.get(role)
+        if not folder:
+            return {}
+        files = [folder / "defaults" / "main.yml", *sorted((folder / "vars").glob("*.yml"))]
+        defaults, *own = [self._load(path) for path in files]
+        inside = {name: value for part in own for name, value in part.items()}
+        # Variables of the command line win over everything, here as in the roles.
+        stated = load_extra_vars(self._loader)
+        return {**defaults, **variables, **inside, **stated, "role_path": str(folder)}
 
     def _unreadable_secrets(self, folder: Path, variables: dict[str, Any]) -> list[str]:
         """Return a sentence when what is encrypted there cannot be read: the key is missing or another."""

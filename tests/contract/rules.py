@@ -17,14 +17,23 @@ from schoolstack.reference.declarations import resolve
 Rule = Callable[[Project], Iterator[str]]
 RULES: dict[str, Rule] = {}
 
-# A door that several entry points of a role share.
+# A variable that several doors of a role share.
 SHARED_DOORS = {"app": "app_declaration"}
+# Doors that several roles offer, so that who calls one needs not know which role it is, with the one variable
+# that all of them take.
+COMMON_DOORS = {"stage": "app_step", "rotated": "rotated_secret", "client_rotated": "rotated_secret"}
 # What an application's role may call: everything else reaches around `app`.
 OPEN_TO_APPLICATIONS = {"app", "archive"}
+# What an application is given and no door of its own takes away: other programs may use a Debian package too,
+# what was fetched lies on the machine that runs Ansible, an unpacked version goes with the others, and
+# data that was put back is the school's.
+STAYS = {("host", "packages"), ("archive", "fetch"), ("archive", "unpack"), ("backup", "restore")}
 # Verbs that have a role of their own, and the application each is about.
 VERBS = {"roster": {"keycloak"}}
 # Modules of our own that keep their secret to themselves, because people have to see what they return.
-DISCREET = {"roster"}
+DISCREET = {"roster", "keycloak_automation"}
+# The moment since which something has to be new: the lookup knows it, but it is no secret.
+RENEWAL = re.compile(r"lookup\('school_secret', '[a-z0-9_]+', part='renewal'\)")
 # Readable in one screen.
 MAIN_LINES = 60
 
@@ -85,7 +94,7 @@ def a_door_takes_one_variable(project: Project) -> Iterator[str]:
         for entry, spec in role.specs.items():
             if not (role.path / "tasks" / f"{entry}.yml").exists():
                 yield f"{role.name}: the entry point {entry} has no tasks/{entry}.yml"
-            wanted = SHARED_DOORS.get(role.name, f"{role.name}_{entry}")
+            wanted = _variable(role.name, entry)
             if entry != "main" and list(spec.get("options") or {}) != [wanted]:
                 yield f"{role.name}: the door {entry} takes something else than {wanted} alone"
 
@@ -102,7 +111,7 @@ def only_doors_are_called(project: Project) -> Iterator[str]:
             if "{{" not in name:
                 yield f"{task.place}: {name} has no entry point {entry}"
         elif entry != "main":
-            wanted = SHARED_DOORS.get(name, f"{name}_{entry}")
+            wanted = _variable(name, entry)
             given = {key for key in task.content.get("vars") or {} if not key.startswith("__")}
             if given != {wanted}:
                 yield f"{task.place}: the door {entry} of {name} is given {sorted(given)} instead of {wanted}"
@@ -157,6 +166,25 @@ def applications_go_through_app(project: Project) -> Iterator[str]:
                 yield f"{task.place}: an application calls {name} itself instead of declaring what it needs"
             elif called and called.is_application and name != role.name:
                 yield f"{task.place}: a platform role calls the application {name}"
+
+
+@rule
+def what_an_application_is_given_can_be_taken_away(project: Project) -> Iterator[str]:
+    if "app" not in project.roles:
+        return
+    given, taken = set(), set()
+    for role in project.roles.values():
+        for task in role.tasks:
+            if task.module in ("include_role", "import_role"):
+                call = (task.arguments.get("name", ""), task.arguments.get("tasks_from", "main"))
+                by_app = role.name == "app" and re.search(r"/(prepare|publish)\.yml$", task.place)
+                if by_app or (role.is_application and call[0] != "app"):
+                    given.add(call)
+                elif task.place.endswith("app/tasks/remove.yml"):
+                    taken.add(call)
+    for name, entry in sorted(given - STAYS):
+        if (name, f"{entry}_removed") not in taken:
+            yield f"app: remove.yml does not undo the door {entry} of {name} with its door {entry}_removed"
 
 
 @rule
@@ -265,7 +293,7 @@ def artefacts_are_pinned_by_sha256(project: Project) -> Iterator[str]:
 def tasks_with_secrets_are_silent(project: Project) -> Iterator[str]:
     for role in project.roles.values():
         known = {**role.defaults, **role.variables}
-        secret = {name for name, value in known.items() if "school_secret" in str(value)}
+        secret = {name for name, value in known.items() if "school_secret" in RENEWAL.sub("", str(value))}
         names = "|".join(sorted(secret)) or "(?!)"
         field = re.compile(rf"\.(client_)?(password|secret)\b|school_secret|\b({names})\b")
         for task in role.tasks:
@@ -288,6 +316,33 @@ def secrets_stand_in_no_command(project: Project) -> Iterator[str]:
             r"school_secret|\.(password|secret)\b", str(line)
         ):
             yield f"{task.place}: {task.content.get('name')} puts a secret in a command line"
+
+
+@rule
+def every_secret_is_declared(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        if role.name == "app":  # which looks up what follows from declarations
+            continue
+        declaration = role.variables.get(f"{role.name}_app") or {}
+        own = declaration.get("secrets") or role.variables.get(f"{role.name}_secrets") or []
+        kinds = {secret["name"]: secret.get("kind", "generated") for secret in own}
+        derived = {f"{database['name']}_database" for database in declaration.get("databases") or []}
+        if (declaration.get("sign_in") or {}).get("protocol") == "oidc":
+            derived.add(f"{role.name}_client")
+        used: dict[str, str] = {}
+        for path in sorted(role.path.rglob("*")):
+            if path in project.files:
+                used |= dict(
+                    re.findall(r"'school_secret', '(\w+)'(,[^)]*)?", path.read_text(encoding="utf-8"))
+                )
+        for name in sorted(used.keys() ^ kinds.keys()):
+            if name in kinds or name not in derived:
+                yield f"{role.name}: the secret {name} is {'declared' if name in kinds else 'used'} only"
+        for name in sorted(used.keys() & kinds.keys()):
+            if ("generate=false" in used[name]) != (kinds[name] == "provided"):
+                yield f"{role.name}: the secret {name} is made where it is provided, or the other way round"
+        if set(kinds.values()) - {"provided", "files", "kept"} and "rotated" not in role.specs:
+            yield f"{role.name}: nothing proves its secrets when they are replaced; give it the door rotated"
 
 
 # Every file.
@@ -354,6 +409,23 @@ def declarations_follow_the_schema(project: Project) -> Iterator[str]:
         if role.is_application:
             schema = json.loads(schema_path.read_text(encoding="utf-8"))
             yield from check_declaration(resolve(project.root, role.name), schema, role.name)
+
+
+@rule
+def applications_say_what_concerns_privacy(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        if not role.is_application:
+            continue
+        declaration = role.variables[f"{role.name}_app"]
+        if not declaration.get("telemetry"):
+            yield f"{role.name}: the declaration does not say of each product that it reports to nobody"
+        if declaration.get("personal_data") and not declaration.get("person"):
+            yield f"{role.name}: it keeps personal data and declares no door for one person's (person)"
+
+
+def _variable(role: str, door: str) -> str:
+    """Return the name of the one variable that a door takes."""
+    return COMMON_DOORS.get(door) or SHARED_DOORS.get(role, f"{role}_{door}")
 
 
 def _artefacts(project: Project) -> Iterator[tuple[str, dict[str, Any]]]:

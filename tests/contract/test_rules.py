@@ -78,6 +78,14 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
     ("variables_carry_the_roles_name", task("ansible.builtin.set_fact: {thing: 1}")),
     ("no_fact_is_set_over_a_users_variable", task("ansible.builtin.set_fact: {a_thing: 1}")),
     (
+        "what_an_application_is_given_can_be_taken_away",
+        {
+            "roles/app/tasks/publish.yml": task("include_role: {name: b, tasks_from: d}")[
+                "roles/a/tasks/main.yml"
+            ]
+        },
+    ),
+    (
         "platform_roles_name_no_application",
         {"roles/b/vars/main.yml": APP, "roles/a/templates/x.j2": "for b only\n"},
     ),
@@ -146,6 +154,22 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
         {"roles/a/templates/x.j2": "password={{ a_door.password }}\n"}
         | task("ansible.builtin.template: {src: x.j2, dest: /x}"),
     ),
+    ("every_secret_is_declared", {"roles/a/templates/x.j2": f"{{{{ {SECRET} }}}}"}),
+    ("every_secret_is_declared", {"roles/a/vars/main.yml": "a_secrets: [{name: x, what: y}]\n"}),
+    (
+        "every_secret_is_declared",
+        {
+            "roles/a/vars/main.yml": "a_secrets: [{name: x, what: y, kind: provided}]\n",
+            "roles/a/templates/x.j2": f"{{{{ {SECRET} }}}}",
+        },
+    ),
+    (
+        "every_secret_is_declared",
+        {
+            "roles/a/vars/main.yml": "a_secrets: [{name: x, what: y}]\n",
+            "roles/a/templates/x.j2": f"{{{{ {SECRET} }}}}",
+        },
+    ),
     ("secrets_stand_in_no_command", task('ansible.builtin.command: {argv: [x, "{{ a_door.password }}"]}')),
     ("no_registry_is_named", {"x.md": f"See https://{REGISTRY}/x\n"}),
     ("no_path_of_a_developers_machine", {"x.md": f"cd {HOME}/project\n"}),
@@ -166,6 +190,14 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
             "roles/app/files/declaration.schema.json": '{"required": ["title"]}',
             "roles/b/vars/main.yml": APP,
         },
+    ),
+    (
+        "applications_say_what_concerns_privacy",
+        {"roles/b/vars/main.yml": "b_app: {name: b, personal_data: [], person: {none: x}}\n"},
+    ),
+    (
+        "applications_say_what_concerns_privacy",
+        {"roles/b/vars/main.yml": "b_app: {name: b, personal_data: [{what: x}], telemetry: [{}]}\n"},
     ),
 ]
 

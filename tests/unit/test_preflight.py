@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from schoolstack.preflight import (
+    Page,
     Server,
     check_declaration,
     check_inventory,
+    check_pages,
     check_school,
     check_server,
 )
@@ -178,6 +180,34 @@ def test_an_address_outside_the_schools_domain_is_refused() -> None:
     sentences = list(check_server(SERVER, [DECLARATION], "otherschool.example", 30))
     assert len(sentences) == 1
     assert "ends in .otherschool.example" in sentences[0]
+
+
+LOGIN = Page("login.voorbeeldschool.example", "sso", "192.0.2.11")
+START = Page("start.voorbeeldschool.example", "web", "192.0.2.12")
+
+
+def test_pages_on_two_servers_pass() -> None:
+    assert list(check_pages([LOGIN, START], in_dns=False)) == []
+    assert list(check_pages([LOGIN, replace(START, address="web")], in_dns=True)) == []
+    assert list(check_pages([LOGIN, replace(LOGIN, name="start", address="sso")], in_dns=False)) == [], (
+        "nobody has to find a single server"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": LOGIN.name}, ["sso and web", LOGIN.name, "keep one"]),
+        ({"address": "web.voorbeeldschool.example"}, ["web has", "ansible_host", "school_internal_dns"]),
+        ({"address": "127.0.0.1"}, ["web has", "127.0.0.1", "host_address"]),
+    ],
+)
+def test_a_page_that_the_other_servers_would_not_find_is_refused(
+    change: dict[str, Any], words: list[str]
+) -> None:
+    sentences = list(check_pages([LOGIN, replace(START, **change)], in_dns=False))
+    assert len(sentences) == 1
+    assert all(word in sentences[0] for word in words), sentences
 
 
 def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:

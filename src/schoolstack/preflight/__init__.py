@@ -1,6 +1,24 @@
 """What is refused before the first change, and in which words."""
 
-from schoolstack.preflight.checks import Server, check_inventory, check_school, check_server
+from schoolstack.preflight.checks import (
+    Page,
+    Server,
+    check_inventory,
+    check_pages,
+    check_school,
+    check_server,
+)
 from schoolstack.preflight.declaration import check_declaration
+from schoolstack.preflight.removal import Holder, check_removal
 
-__all__ = ["Server", "check_declaration", "check_inventory", "check_school", "check_server"]
+__all__ = [
+    "Holder",
+    "Page",
+    "Server",
+    "check_declaration",
+    "check_inventory",
+    "check_pages",
+    "check_removal",
+    "check_school",
+    "check_server",
+]

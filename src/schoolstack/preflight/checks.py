@@ -67,6 +67,21 @@ class Server:
     listeners: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True)
+class Page:
+    """One application's pages.
+
+    Attributes:
+        name: their DNS name.
+        server: the inventory's name of the server that has them.
+        address: where the school's other servers reach that one.
+    """
+
+    name: str
+    server: str
+    address: str
+
+
 def check_school(school: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each fact about the school that cannot be right.
 
@@ -86,7 +101,7 @@ def check_school(school: Mapping[str, Any]) -> Iterator[str]:
         yield say(
             "preflight.timezone",
             found=school["school_timezone"],
-            near=_near(school["school_timezone"], zoneinfo.available_timezones()),
+            near=near(school["school_timezone"], zoneinfo.available_timezones()),
         )
     for network in school["school_admin_networks"]:
         try:
@@ -116,11 +131,33 @@ def check_inventory(
     known = {*roles, *own_groups, "all", "ungrouped"}
     for group in sorted(groups):
         if group not in known:
-            yield say("preflight.group", group=group, near=_near(group, roles))
+            yield say("preflight.group", group=group, near=near(group, roles))
     if not groups.get("all"):
         yield say("preflight.no_servers")
     if len(groups.get("keycloak", ())) > 1:
         yield say("preflight.one_keycloak", found=", ".join(groups["keycloak"]))
+
+
+def check_pages(pages: Sequence[Page], *, in_dns: bool) -> Iterator[str]:
+    """Yield a sentence for each name that could not lead to one server.
+
+    Args:
+        pages: those of all the school's servers.
+        in_dns: whether the servers find the names in a DNS.
+    """
+    servers: dict[str, str] = {}
+    for page in pages:
+        if servers.setdefault(page.name, page.server) != page.server:
+            yield say("preflight.page_twice", name=page.name, one=servers[page.name], other=page.server)
+    if in_dns or len(set(servers.values())) < 2:
+        return
+    for server, address in {page.server: page.address for page in pages}.items():
+        try:
+            usable = not ipaddress.ip_address(address).is_loopback
+        except ValueError:
+            usable = False
+        if not usable:
+            yield say("preflight.address", server=server, found=address)
 
 
 def check_server(
@@ -230,7 +267,7 @@ def _sites(server: Server, declarations: Sequence[Declaration], domain: str) -> 
             yield say("preflight.site_shared", server=server.name, host=host)
 
 
-def _near(word: str, words: Collection[str]) -> str:
+def near(word: str, words: Collection[str]) -> str:
     """Return the likeliest meant word, as a half-sentence, or nothing."""
     near = difflib.get_close_matches(str(word), list(words), n=1)
     return say("preflight.near", word=near[0]) if near else ""
