@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-import string
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError, AnsibleLookupError
-from ansible.parsing.vault import VaultLib, VaultSecret, is_encrypted
+from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+
+from schoolstack.errors import SchoolError
+from schoolstack.messages import say
+from schoolstack.safe.store import Store
 
 DOCUMENTATION = r"""
 name: school_secret
@@ -33,6 +32,14 @@ options:
         description: Whether a missing secret is made. Set to false for what only the school can provide.
         type: bool
         default: true
+    part:
+        description:
+            - What is wanted of it. C(previous) is the value before, empty when no replacement is under way.
+            - C(renewal), of something that servers make for themselves, is the moment since which it has
+              to be made anew, empty when that was never asked. It is no secret.
+        type: str
+        choices: [value, previous, renewal]
+        default: value
     secrets_dir:
         description: Where the secrets lie; the folder C(secrets) beside the inventory when not set.
         type: path
@@ -61,10 +68,7 @@ _list:
     elements: str
 """
 
-PLACEHOLDER = "not-generated-in-check-mode"
-ALPHABET = string.ascii_letters + string.digits
 PATH_VARIABLES = ("school_secrets_dir", "school_vault_key_file")
-KEY_BYTES = 32  # 256 bits, the strength of the AES-256 that Ansible Vault uses
 
 
 class LookupModule(LookupBase):
@@ -81,107 +85,29 @@ class LookupModule(LookupBase):
         written = {name: variables[name] for name in PATH_VARIABLES if name in variables}
         known = self._templar.template(written) if self._templar else written
         self.set_options(var_options=known, direct=kwargs)
-        store = Store(
-            folder=self._path("secrets_dir", "secrets", variables),
-            key_file=self._path("vault_key_file", ".vault-key", variables),
-            read_only=bool(variables.get("ansible_check_mode")),
-        )
-        length = self.get_option("length") if self.get_option("generate") else None
-        return [store.get(str(name), length) for name in terms]
+        try:
+            store = Store(
+                folder=self._path("secrets_dir", "secrets", variables),
+                key_file=self._path("vault_key_file", ".vault-key", variables),
+                read_only=bool(variables.get("ansible_check_mode")),
+            )
+            return [self._read(store, str(name)) for name in terms]
+        except SchoolError as error:
+            raise AnsibleLookupError(str(error)) from None
+
+    def _read(self, store: Store, name: str) -> str:
+        match self.get_option("part"):
+            case "previous":
+                return store.previous(name)
+            case "renewal":
+                return store.renewal(name)
+            case _:
+                return store.get(name, self.get_option("length") if self.get_option("generate") else None)
 
     def _path(self, option: str, default: str, variables: dict[str, Any]) -> Path:
         stated = self.get_option(option)
         if stated:
             return Path(stated)
         if not variables.get("inventory_dir"):
-            raise AnsibleLookupError(
-                f"The school's secrets lie beside its inventory, but this host has none: set school_{option}."
-            )
+            raise SchoolError(say("safe.no_inventory", option=option))
         return Path(variables["inventory_dir"]) / default
-
-
-class Store:
-    """The folder of secrets and the key that opens it."""
-
-    def __init__(self, folder: Path, key_file: Path, read_only: bool) -> None:
-        """Remember where things lie; nothing is read or written yet."""
-        self.folder = folder
-        self.key_file = key_file
-        self.read_only = read_only
-
-    def get(self, name: str, length: int | None) -> str:
-        """Return the secret *name*.
-
-        Args:
-            name: what the secret is called.
-            length: characters of a new secret; None where only the school can provide it.
-        """
-        if not re.fullmatch("[a-z][a-z0-9_]*", name):
-            raise AnsibleLookupError(
-                f"{name!r} cannot name a secret: write lower-case letters, digits and underscores."
-            )
-        path = self.folder / f"{name}.vault"
-        if path.exists():
-            return self._read(path, self._key())
-        if self.read_only:
-            return PLACEHOLDER
-        key = self._key()
-        if length is None:
-            raise AnsibleLookupError(
-                f"The secret {path} is missing and only the school can provide it: write it with "
-                f"`ansible-vault create --vault-password-file {self.key_file} {path}`."
-            )
-        # A secret under another key than its neighbours could never be read together with them.
-        for neighbour in sorted(self.folder.glob("*.vault"))[:1]:
-            self._read(neighbour, key)
-        value = "".join(secrets.choice(ALPHABET) for _ in range(length))
-        publish(path, VaultLib().encrypt(value, VaultSecret(key)))
-        return self._read(path, key)  # a parallel run may have been first
-
-    def _key(self) -> bytes:
-        """Return the key; make it where there is neither a key nor anything it could have encrypted."""
-        # In this order: a parallel run makes the key before it makes a secret.
-        used = any(self.folder.glob("*.vault"))
-        if not self.key_file.exists():
-            if used:
-                raise AnsibleLookupError(
-                    f"The key {self.key_file} is missing, without which nothing in {self.folder} "
-                    "can be read: put it back from your copy."
-                )
-            publish(self.key_file, secrets.token_urlsafe(KEY_BYTES).encode() + b"\n")
-        key = self.key_file.read_bytes().strip()
-        if not key:
-            raise AnsibleLookupError(f"The key {self.key_file} is empty: put it back from your copy.")
-        return key
-
-    def _read(self, path: Path, key: bytes) -> str:
-        envelope = path.read_bytes()
-        if not is_encrypted(envelope):
-            raise AnsibleLookupError(
-                f"{path} is not encrypted: run "
-                f"`ansible-vault encrypt --vault-password-file {self.key_file} {path}`."
-            )
-        try:
-            plain = VaultLib([("default", VaultSecret(key))]).decrypt(envelope)
-        except AnsibleError:
-            raise AnsibleLookupError(
-                f"The key {self.key_file} does not open {path}: put back the one with which it was encrypted."
-            ) from None
-        # Editors end a file with a newline that is not part of the secret.
-        return str(plain.decode()).removesuffix("\n")
-
-
-def publish(path: Path, content: bytes) -> None:
-    """Write *path* for its owner only, whole or not at all, unless it exists: the first of two runs wins."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
