@@ -1,0 +1,327 @@
+"""The program that says how a server is: each rule by itself, with a clock that stands still."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from schoolstack.messages import LANGUAGES, say
+
+PROGRAM = Path(__file__).parents[2] / "roles/health/files/schoolstack_health.py"
+spec = importlib.util.spec_from_file_location("schoolstack_health", PROGRAM)
+program = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(program)
+
+DAY = 86_400
+NOW = 1_800_000_000.0  # 2027-01-15, 08:00 UTC
+GB = 10**9
+
+
+def judged(found):
+    """Return what counts of a finding; what it says can be said, in every language."""
+    for language in LANGUAGES:
+        assert say(f"health.finding.{found['key']}", lang=language, **found["values"])
+    return found["state"], found["key"]
+
+
+APPLICATION = {
+    "name": "library",
+    "title": "Library",
+    "units": [{"unit": "library.service", "oneshot": False, "active": "active"}],
+    "answer": {"url": "http://127.0.0.1:9000/", "said": ""},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "key"),
+    [
+        ({}, "good", "runs"),
+        (
+            {"units": [{"unit": "library.service", "oneshot": False, "active": "inactive"}]},
+            "wrong",
+            "runs_not",
+        ),
+        ({"units": [{"unit": "library.service", "oneshot": False, "active": "failed"}]}, "wrong", "runs_not"),
+        ({"units": [{"unit": "library.service", "oneshot": False, "active": ""}]}, "wrong", "runs_not"),
+        ({"units": [{"unit": "nightly.service", "oneshot": True, "active": "inactive"}]}, "good", "runs"),
+        ({"units": [{"unit": "nightly.service", "oneshot": True, "active": "failed"}]}, "wrong", "runs_not"),
+        ({}, "good", "answer"),
+        ({"answer": {"url": "http://127.0.0.1:9000/", "said": "refused"}}, "wrong", "answer_not"),
+        ({"page": {"url": "https://library.myschool.example/", "said": ""}}, "good", "page"),
+        ({"page": {"url": "https://library.myschool.example/", "said": "HTTP 502"}}, "wrong", "page_not"),
+    ],
+)
+def test_an_application_is_judged(change, state, key):
+    found = program.judge_application({**APPLICATION, **change}, {}, NOW)
+    assert (state, key) in [judged(one) for one in found]
+
+
+def test_what_does_not_run_is_said_once():
+    stopped = [{"unit": "library.service", "oneshot": False, "active": "failed"}]
+    seen = {**APPLICATION, "units": stopped, "answer": {"url": "http://127.0.0.1:9000/", "said": "refused"}}
+    assert [one["key"] for one in program.judge_application(seen, {}, NOW)] == ["runs_not"]
+
+
+@pytest.mark.parametrize(
+    ("life", "left", "shown", "state", "key"),
+    [
+        (397, 300, True, "good", "certificate"),
+        (397, 300, None, "good", "certificate"),
+        (397, 300, False, "look", "certificate_not_shown"),
+        (397, 22, True, "good", "certificate"),
+        (397, 20, True, "look", "certificate_ends"),
+        (397, 6, True, "wrong", "certificate_ends"),
+        (397, -1, True, "wrong", "certificate_ended"),
+        (397, -1, False, "wrong", "certificate_ended"),
+        # One of six days is renewed with two days left.
+        (6, 2, True, "good", "certificate"),
+        (6, 1.2, True, "look", "certificate_ends"),
+        (6, 0.5, True, "wrong", "certificate_ends"),
+    ],
+)
+def test_a_certificate_is_judged_by_what_is_left(life, left, shown, state, key):
+    ends = NOW + left * DAY
+    seen = {"name": "library", "begins": ends - life * DAY, "ends": ends, "shown": shown}
+    assert judged(program.judge_certificate(seen, NOW)) == (state, key)
+
+
+def test_a_certificate_that_is_none_is_wrong():
+    seen = {"name": "library", "begins": 0.0, "ends": 0.0, "shown": None}
+    assert judged(program.judge_certificate(seen, NOW)) == ("wrong", "certificate_unreadable")
+
+
+def history(*counts):
+    return {"sign_ins": {program.iso(NOW - (n + 1) * DAY)[:10]: {"library": c} for n, c in enumerate(counts)}}
+
+
+@pytest.mark.parametrize(
+    ("count", "samples", "state", "key"),
+    [
+        (0, {}, "good", "sign_ins_unknown"),
+        (500, history(1, 1, 1, 1), "good", "sign_ins_unknown"),
+        (20, history(0, 0, 0, 0, 0), "good", "sign_ins"),
+        (21, history(0, 0, 0, 0, 0), "look", "sign_ins_unusual"),
+        (80, history(20, 25, 20, 0, 0), "good", "sign_ins"),
+        (81, history(20, 25, 20, 0, 0), "look", "sign_ins_unusual"),
+        # One bad day before does not make a bad day usual.
+        (90, history(20, 2000, 20, 0, 0), "look", "sign_ins_unusual"),
+    ],
+)
+def test_failed_sign_ins_are_compared_with_earlier_days(count, samples, state, key):
+    assert judged(program.judge_sign_ins("library", count, samples, NOW)) == (state, key)
+
+
+def test_today_and_other_applications_are_no_measure_for_failed_sign_ins():
+    samples = history(0, 0, 0, 0)
+    samples["sign_ins"][program.iso(NOW)[:10]] = {"library": 900}
+    samples["sign_ins"]["2026-01-01"] = {"ssh": 900}
+    assert judged(program.judge_sign_ins("library", 30, samples, NOW))[1] == "sign_ins_unknown"
+
+
+def free_by_day(*free, size=100):
+    """Samples of the days before today, the oldest first, in GB."""
+    return {
+        "disks": [
+            {"time": NOW - before * DAY, "disks": {"/": {"size": size * GB, "free": gb * GB}}, "updates": 0}
+            for before, gb in zip(range(len(free), 0, -1), free, strict=True)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("free", "samples", "state", "key", "days"),
+    [
+        (60, {}, "good", "disk_unknown", None),
+        (60, free_by_day(61, 60.5), "good", "disk_unknown", None),
+        (60, free_by_day(63, 62, 61), "good", "disk", 60),
+        (40, free_by_day(46, 44, 42), "look", "disk_fills", 20),
+        (30, free_by_day(45, 40, 35), "wrong", "disk_fills", 6),
+        (60, free_by_day(60, 60, 60), "good", "disk_steady", None),
+        (60, free_by_day(57, 58, 59), "good", "disk_steady", None),
+        # Something large came on one day: that is no trend.
+        (60, free_by_day(80, 60, 60, 60, 60, 60), "good", "disk_steady", None),
+        # A larger disk since yesterday says nothing yet.
+        (90, free_by_day(10, 8, 6, size=50), "good", "disk_unknown", None),
+        (15, {}, "look", "disk_full", None),
+        (5, {}, "wrong", "disk_full", None),
+        (4, free_by_day(4, 4, 4), "wrong", "disk_full", None),
+    ],
+)
+def test_a_disk_is_judged_by_when_it_is_full(free, samples, state, key, days):
+    found = program.judge_disk("/", {"size": 100 * GB, "free": free * GB}, samples, NOW)
+    assert judged(found) == (state, key)
+    assert found["values"].get("days") == days
+
+
+GOOD_BACKUP = {
+    "last_good": {"time": program.iso(NOW - 7200)},
+    "last": {"sentence": ""},
+    "drill": {"time": program.iso(NOW - 10 * DAY)},
+    "alarm": "",
+    "where": "vault",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "findings"),
+    [
+        ({}, [("good", "backup"), ("good", "drill")]),
+        ({"alarm": "too old"}, [("wrong", "backup_alarm"), ("good", "drill")]),
+        ({"last": {"sentence": "no room"}}, [("look", "backup_failed"), ("good", "drill")]),
+        (
+            {"restoring": "2027-01-14"},
+            [("look", "restore_unfinished"), ("good", "backup"), ("good", "drill")],
+        ),
+        ({"last_good": {}}, [("look", "backup_none"), ("good", "drill")]),
+        ({"drill": {}}, [("good", "backup"), ("look", "drill_none")]),
+        ({"drill": {"time": "2026-01-01T10:00:00"}}, [("good", "backup"), ("look", "drill_old")]),
+    ],
+)
+def test_backup_and_drill_are_judged(change, findings):
+    assert [judged(one) for one in program.judge_backup({**GOOD_BACKUP, **change}, NOW)] == findings
+
+
+def test_no_backup_at_all_is_to_be_looked_at():
+    assert [judged(one) for one in program.judge_backup({}, NOW)] == [
+        ("look", "backup_none"),
+        ("look", "drill_none"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "key"),
+    [
+        ({"container": False, "synchronized": True}, "good", "clock"),
+        ({"container": True, "synchronized": False}, "good", "clock_shared"),
+        ({"container": False, "synchronized": False}, "look", "clock_alone"),
+    ],
+)
+def test_the_clock_is_judged(seen, state, key):
+    assert judged(program.judge_clock(seen)) == (state, key)
+
+
+def waiting(*counts):
+    return {"disks": [{"time": NOW - (n + 1) * DAY, "disks": {}, "updates": c} for n, c in enumerate(counts)]}
+
+
+@pytest.mark.parametrize(
+    ("lists", "security", "samples", "state", "key"),
+    [
+        (NOW - DAY, [], {}, "good", "updates"),
+        (NOW - DAY, ["openssl"], {}, "look", "updates_wait"),
+        (NOW - DAY, ["openssl"], waiting(1, 1, 0), "look", "updates_wait"),
+        (NOW - DAY, ["openssl"], waiting(1, 1, 1), "wrong", "updates_stuck"),
+        (NOW - 8 * DAY, [], {}, "look", "updates_unknown"),
+        (0.0, ["openssl"], {}, "look", "updates_unknown"),
+    ],
+)
+def test_updates_are_judged(lists, security, samples, state, key):
+    assert judged(program.judge_updates({"lists": lists, "security": security}, samples, NOW)) == (state, key)
+
+
+SERVER = {
+    "applications": [APPLICATION],
+    "disks": {},
+    "backup": GOOD_BACKUP,
+    "clock": {"container": False, "synchronized": True},
+    "updates": {"lists": NOW, "security": []},
+    "failed_units": [],
+    "reboot": False,
+    "certificates": [],
+    "failed_sign_ins": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "key"),
+    [
+        ({}, "good", "units"),
+        ({"failed_units": ["apt-daily.service"]}, "look", "units_failed"),
+        ({"reboot": True}, "look", "reboot_wanted"),
+        (
+            {"certificates": [{"name": "old", "begins": 0.0, "ends": 1.0, "shown": None}]},
+            "wrong",
+            "certificate_ended",
+        ),
+    ],
+)
+def test_the_server_itself_is_judged(change, state, key):
+    found = list(program.judge({**SERVER, **change}, {}, NOW))
+    assert (state, key) in [judged(one) for one in found if one["application"] == ""]
+    assert {one["title"] for one in found if one["application"] == "library"} == {"Library"}
+    assert all(one["state"] == "good" for one in program.judge(SERVER, {}, NOW))
+
+
+def test_security_updates_are_told_from_others(monkeypatch):
+    text = """\
+Inst openssl [3.0.15-1~deb12u1] (3.0.16-1~deb12u1 Debian-Security:12/oldstable-security [amd64])
+Inst bash [5.2-1] (5.2-2 Debian:12.9/oldstable [amd64])
+Inst libc6 [2.39-0ubuntu8] (2.39-0ubuntu8.3 Ubuntu:24.04/noble-updates, Ubuntu:24.04/noble-security [amd64])
+Conf openssl (3.0.16-1~deb12u1 Debian-Security:12/oldstable-security [amd64])
+"""
+    monkeypatch.setattr(program, "output", lambda *_: text)
+    assert program.security_updates() == ["libc6", "openssl"]
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A server on which sampling can be tried: its clock, its journal, its disk."""
+    monkeypatch.setattr(program, "SAMPLES", tmp_path / "health" / "samples.json")
+    monkeypatch.setattr(program, "read_records", list)
+    monkeypatch.setattr(program, "disks", lambda _: {"/": {"size": 100, "free": 50}})
+    monkeypatch.setattr(program, "security_updates", lambda: ["openssl"])
+    asked = []
+
+    def journal(_names, _pattern, since):
+        asked.append(program.iso(since)[:10])
+        return program.collections.Counter({"2027-01-14": 7})
+
+    monkeypatch.setattr(program, "failures", journal)
+
+    def on(days):
+        monkeypatch.setattr(program.time, "time", lambda: NOW + days * DAY)
+        program.sample()
+        return program.read_samples(), asked[-1]
+
+    return on
+
+
+def test_a_sample_remembers_yesterdays_sign_ins_and_todays_disk(server):
+    samples, since = server(0)
+    assert since == "2027-01-14"
+    assert samples["sign_ins"] == {"2027-01-14": {"ssh": 7}}
+    assert samples["disks"] == [{"time": NOW, "disks": {"/": {"size": 100, "free": 50}}, "updates": 1}]
+
+
+def test_days_without_a_sample_are_caught_up(server):
+    server(0)
+    samples, since = server(3)
+    assert since == "2027-01-14"
+    assert sorted(samples["sign_ins"]) == ["2027-01-14", "2027-01-15", "2027-01-16", "2027-01-17"]
+    assert len(samples["disks"]) == 2
+
+
+def test_old_samples_are_forgotten_and_damaged_ones_replaced(server):
+    server(0)
+    samples, _ = server(100)
+    assert len(samples["disks"]) == 1
+    assert "2027-01-14" not in samples["sign_ins"]
+    program.SAMPLES.write_text("{half", encoding="utf-8")
+    samples, _ = server(101)
+    assert len(samples["disks"]) == 1
+    assert json.loads(program.SAMPLES.read_text(encoding="utf-8")) == samples
+
+
+@pytest.mark.parametrize(
+    ("script", "seen"),
+    [('echo \'{"alarm": "", "hours": 3}\'', {"alarm": "", "hours": 3}), ("echo trouble >&2; exit 1", {})],
+)
+def test_what_the_backup_says_of_itself_is_taken_as_it_says_it(tmp_path, monkeypatch, script, seen):
+    monkeypatch.setattr(program, "BACKUP", tmp_path / "schoolstack-backup")
+    assert program.backup() == {}
+    program.BACKUP.write_text(f'#!/bin/sh\n[ "$1" = status ] || exit 2\n{script}\n', encoding="utf-8")
+    program.BACKUP.chmod(0o755)
+    assert program.backup() == seen
