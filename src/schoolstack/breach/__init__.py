@@ -1,0 +1,1 @@
+"""A suspected breach: evidence frozen, a checklist with its deadline, a draft of the notice."""

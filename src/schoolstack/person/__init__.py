@@ -1,0 +1,1 @@
+"""One person's data across all applications: shown, exported, erased."""
