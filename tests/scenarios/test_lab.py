@@ -183,6 +183,18 @@ def test_a_snapshot_is_returned_to_and_a_reset_is_quick(lab: Lab, server: str) -
     assert lab.snapshots(server) == ["worked"]
 
 
+def test_a_host_that_gets_the_address_of_another_answers_at_once(lab: Lab) -> None:
+    went = lab.up("selftest-went")
+    lab.down(went.name)
+    started = time.monotonic()
+    came = lab.up("selftest-came")
+    try:
+        assert came.address == went.address
+        assert seconds_since(started) < SSH_WITHIN
+    finally:
+        lab.down(came.name)
+
+
 def test_after_a_power_cut_it_boots_with_what_was_on_its_disk(lab: Lab, server: str) -> None:
     on(lab, server, "echo written >/root/work; sync; (sleep 1000 </dev/null >/dev/null 2>&1 &)")
     lab.power_cut(server)

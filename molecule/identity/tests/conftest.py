@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
@@ -21,6 +23,8 @@ from schoolstack.signin import Browser
 sys.path.insert(0, str(Path(__file__).parent))
 
 INVENTORY = Path(__file__).parents[1] / "inventory"
+ADMIN_API = Path(__file__).parents[3] / "plugins" / "module_utils" / "keycloak_admin.py"
+SIGN_IN = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +44,17 @@ def host(school: Deployment) -> Host:
 def address(school: Deployment) -> str:
     """The server's IP address, as the machine that tests it sees it."""
     return school.address
+
+
+@pytest.fixture(scope="session")
+def ask(host: Host) -> Callable[[str], Any]:
+    """Evaluate an expression with ``admin``, a connection to the Admin API, on the server itself."""
+
+    def ask(expression: str) -> Any:
+        script = f"{ADMIN_API.read_text(encoding='utf-8')}\n{SIGN_IN}\nprint(json.dumps({expression}))"
+        return json.loads(host.check_output("python3 -c %s", script))
+
+    return ask
 
 
 @pytest.fixture

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from chromium import CHROMIUM, launched, tablet
+from playwright.sync_api import Page, expect
 
 from schoolstack.demo.people import People, Person
 from schoolstack.deployment import Deployment
 from schoolstack.signin import Browser
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="this distribution has Chromium only as a snap")
 
 
 @pytest.fixture
 def page(school: Deployment) -> Iterator[Page]:
-    """A tablet's page. Certificates are checked by every other test; Chromium keeps a store of its own."""
-    names = " ".join(
-        f"MAP {record['site']['host']} {school.address}," for record in school.records.values()
-    ).rstrip(",")
-    arguments = [f"--host-resolver-rules={names}", "--no-sandbox", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        context = browser.new_context(
-            ignore_https_errors=True, locale="nl-BE", viewport={"width": 810, "height": 1080}
-        )
+    with launched(school) as chromium, tablet(chromium) as context:
         yield context.new_page()
-        browser.close()
 
 
 def test_a_pupil_signs_in_and_out_on_a_tablet(

@@ -22,9 +22,13 @@ import ipaddress
 import json
 import os
 import re
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +52,8 @@ TRUSTED = Path("/usr/local/share/ca-certificates/schoolstack.crt")
 AUTHORITY_DAYS = 3650
 # Clocks differ; without this a new certificate is not valid yet on a machine that is a little behind.
 BACKDATED = datetime.timedelta(hours=1)
+# Until when the web server's processes of before a reload may still answer, in seconds.
+SHOWN_WITHIN_S = 10
 
 
 class RefusalError(Exception):
@@ -264,8 +270,14 @@ def request(_: dict[str, Any]) -> dict[str, Any]:
     given = x509.load_pem_x509_certificate(sys.stdin.buffer.read())
     key = new_or_old_key(AUTHORITY / "issuing.key")
     found = read_chain(AUTHORITY / "issuing.pem")
-    if found and signed_by(found[0], given) and read_chain(TRUSTED) == [given]:
+    if found and read_chain(TRUSTED) == [given] and signed_by(found[0], given):
         return {"changed": False, "request": ""}
+    if found and not signed_by(found[0], given):
+        raise RefusalError(
+            "This server's certificates go back to another root than that of the first server of the group"
+            " certificates, and devices that trust the one do not trust the other. Put the server that has"
+            f" the school's root first in that group again; to begin anew, move {AUTHORITY} away here."
+        )
     asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return {"changed": False, "request": asked.public_bytes(serialization.Encoding.PEM).decode()}
 
@@ -295,8 +307,8 @@ def adopt(_: dict[str, Any]) -> dict[str, Any]:
     return {"changed": True}
 
 
-def issue_own(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes:
-    """Return a chain for *hosts*, signed by this server's issuing authority."""
+def issue_own(settings: dict[str, Any], key: Path, hosts: list[str]) -> bytes:
+    """Return a chain for *hosts* and the key in a file, signed by this server's issuing authority."""
     issuing = read_chain(AUTHORITY / "issuing.pem")[0]
     foreign = [h for h in hosts if h != settings["domain"] and not h.endswith("." + settings["domain"])]
     if foreign:
@@ -308,7 +320,7 @@ def issue_own(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes
     until = min(now() + datetime.timedelta(days=settings["valid_days"]), ends(issuing))
     leaf = sign(
         subject(hosts[0]),
-        new_or_old_key(folder / "privkey.pem").public_key(),
+        new_or_old_key(key).public_key(),
         issuing.subject,
         new_or_old_key(AUTHORITY / "issuing.key"),
         until,
@@ -322,8 +334,11 @@ def issue_own(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes
     return pem([leaf, issuing])
 
 
-def issue_acme(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bytes:
-    """Return a chain for *hosts* from the ACME authority, which asks on port 80 (RFC 8555, 8.3)."""
+def issue_acme(settings: dict[str, Any], key: Path, hosts: list[str]) -> bytes:
+    """Return a chain for *hosts* and the key in a file, from the ACME authority.
+
+    It asks on port 80 (RFC 8555, 8.3).
+    """
     # RFC 8555 asks for RSA or EC account keys; acme-tiny speaks RSA only.
     if not ACCOUNT_KEY.exists():
         made = subprocess.run(["openssl", "genrsa", "4096"], check=True, capture_output=True)
@@ -333,7 +348,7 @@ def issue_acme(settings: dict[str, Any], folder: Path, hosts: list[str]) -> byte
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([]))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts]), critical=False)
-        .sign(new_or_old_key(folder / "privkey.pem"), hashes.SHA256())
+        .sign(new_or_old_key(key), hashes.SHA256())
     )
     with tempfile.NamedTemporaryFile() as csr:
         csr.write(asked.public_bytes(serialization.Encoding.PEM))
@@ -349,15 +364,46 @@ def issue_acme(settings: dict[str, Any], folder: Path, hosts: list[str]) -> byte
             capture_output=True, check=False,
         )  # fmt: skip
     if answer.returncode:
-        reason = answer.stderr.decode().strip().splitlines()[-1:]
-        raise RefusalError(
-            f"{settings['acme_directory']} gave no certificate for {', '.join(hosts)}: {''.join(reason)}."
-            " Check that these names lead to this server and that port 80 is reachable from the internet."
-        )
+        raise RefusalError(acme_trouble(settings["acme_directory"], hosts, answer.stderr.decode()))
     return answer.stdout
 
 
+def acme_trouble(directory: str, hosts: list[str], said: str) -> str:
+    """Return in a sentence why there is no certificate for *hosts*, from what acme-tiny *said*."""
+    reason = (said.strip().splitlines() or ["acme-tiny said nothing"])[-1]
+    reason = re.sub(r"^(Response|ValueError): |<urlopen error (.*)>", r"\2", reason)
+    if "\nResponse Code: None\n" in said:
+        return (
+            f"{directory}, asked for a certificate for {', '.join(hosts)}, does not answer: {reason}."
+            " Check that this server reaches it. What is in force stays; the next renewal asks again."
+        )
+    return (
+        f"{directory} gave no certificate for {', '.join(hosts)}: {reason}."
+        " Check that these names lead to this server and that port 80 is reachable from the internet."
+    )
+
+
 ISSUERS = {"own": issue_own, "acme": issue_acme}
+
+
+def asked_of(settings: dict[str, Any]) -> str:
+    """Return which authority certificates are asked of."""
+    return str(settings["acme_directory"] if settings["source"] == "acme" else settings["source"])
+
+
+def wanted(folder: Path) -> dict[str, Any]:
+    """Return what is wanted in *folder* and was got.
+
+    That is its ``hosts``, the authority it was ``asked_of``, and the ``renewal`` its key was made for.
+    """
+    path = folder / "wanted.json"
+    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+
+def wants_new_key(settings: dict[str, Any], folder: Path) -> bool:
+    """Tell whether the school has asked for new keys since the certificate in *folder* was issued."""
+    renewal = settings.get("renewal", "")
+    return bool(renewal) and wanted(folder).get("renewal", "") != renewal
 
 
 def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
@@ -368,8 +414,10 @@ def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
     if not same_key(chain[0].public_key(), new_or_old_key(folder / "privkey.pem").public_key()):
         return True
     issuing = read_chain(AUTHORITY / "issuing.pem")
-    own = bool(issuing) and signed_by(chain[0], issuing[0])
-    if own != (settings["source"] == "own"):
+    if settings["source"] == "own" and not (issuing and signed_by(chain[0], issuing[0])):
+        return True
+    # After a trial with an authority that nobody trusts, say.
+    if wanted(folder).get("asked_of") != asked_of(settings) or wants_new_key(settings, folder):
         return True
     # Authorities issue for ever shorter times: a third of the life is early enough where that is less.
     life = ends(chain[0]) - begins(chain[0])
@@ -381,11 +429,16 @@ def issue(settings: dict[str, Any], name: str, hosts: list[str]) -> dict[str, An
     folder = CERTIFICATES / name
     changed = due(settings, folder, hosts)
     if changed:
-        write(folder / "fullchain.pem", ISSUERS[settings["source"]](settings, folder, hosts), 0o644)
+        in_force = folder / "privkey.pem"
+        key = folder / "privkey.next.pem" if wants_new_key(settings, folder) else in_force
+        chain = ISSUERS[settings["source"]](settings, key, hosts)
+        # A new key comes into force together with its certificate: between the two lies only a rename.
+        key.replace(in_force)
+        write(folder / "fullchain.pem", chain, 0o644)
     # Comes last: what was refused is not wanted.
-    wanted, text = folder / "wanted.json", json.dumps({"hosts": hosts}).encode()
-    if not wanted.exists() or wanted.read_bytes() != text:
-        write(wanted, text, 0o644)
+    now_wanted = {"hosts": hosts, "asked_of": asked_of(settings), "renewal": settings.get("renewal", "")}
+    if wanted(folder) != now_wanted:
+        write(folder / "wanted.json", json.dumps(now_wanted).encode(), 0o644)
         changed = True
     return {"changed": changed}
 
@@ -399,6 +452,19 @@ def install(_: dict[str, Any], name: str) -> dict[str, Any]:
         if not path.exists() or path.read_bytes() != data:
             write(path, data, mode)
             changed = True
+    # What is handed in renews nobody here; should an authority be asked again one day, it is at once.
+    (CERTIFICATES / name / "wanted.json").unlink(missing_ok=True)
+    return {"changed": changed}
+
+
+def forget(_: dict[str, Any], name: str) -> dict[str, Any]:
+    """Delete the certificate *name* with its key; it is no longer wanted."""
+    folder = CERTIFICATES / name
+    # Goes first: what is half gone must not be renewed.
+    (folder / "wanted.json").unlink(missing_ok=True)
+    changed = folder.exists()
+    if changed:
+        shutil.rmtree(folder)
     return {"changed": changed}
 
 
@@ -406,16 +472,38 @@ def renew(settings: dict[str, Any]) -> dict[str, Any]:
     """Renew every wanted certificate that is due."""
     renewed, refused = [], []
     if settings["source"] in ISSUERS:
-        for wanted in sorted(CERTIFICATES.glob("*/wanted.json")):
-            name = wanted.parent.name
+        for folder in sorted(path.parent for path in CERTIFICATES.glob("*/wanted.json")):
             try:
-                if issue(settings, name, json.loads(wanted.read_bytes())["hosts"])["changed"]:
-                    renewed.append(name)
+                if issue(settings, folder.name, wanted(folder)["hosts"])["changed"]:
+                    renewed.append(folder.name)
             except RefusalError as refusal:  # the others are renewed all the same
                 refused.append(str(refusal))
     if refused:
         raise RefusalError(" ".join(refused))
     return {"changed": bool(renewed), "renewed": renewed}
+
+
+def shown(settings: dict[str, Any]) -> dict[str, Any]:
+    """Say whether visitors are shown every certificate as it lies here, with a key as new as wanted."""
+    # What is shown is compared byte by byte: nothing has to vouch for it.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    wrong = []
+    for folder in sorted(path.parent for path in CERTIFICATES.glob("*/wanted.json")):
+        host, leaf = wanted(folder)["hosts"][0], read_chain(folder / "fullchain.pem")[0]
+        expected = leaf.public_bytes(serialization.Encoding.DER)
+        for _ in range(SHOWN_WITHIN_S):
+            with (
+                socket.create_connection(("127.0.0.1", 443), 10) as plain,
+                context.wrap_socket(plain, server_hostname=host) as connection,
+            ):
+                found = connection.getpeercert(binary_form=True)
+            if found == expected:
+                break
+            time.sleep(1)
+        if found != expected or wants_new_key(settings, folder):
+            wrong.append(folder.name)
+    return {"changed": False, "shown": not wrong, "wrong": wrong}
 
 
 def check(_: dict[str, Any], fullchain: Path, hosts: list[str], renew_days: int) -> dict[str, Any]:
@@ -463,7 +551,7 @@ def main() -> int:
     """Run one command; return 0, or 1 when it was refused."""
     parser = argparse.ArgumentParser(description="Keep this server's certificates valid.")
     commands = parser.add_subparsers(required=True)
-    for simple in (root, request, adopt, renew):
+    for simple in (root, request, adopt, renew, shown):
         commands.add_parser(simple.__name__, help=simple.__doc__).set_defaults(run=simple)
     command = commands.add_parser("sign-request", help=sign_request.__doc__)
     command.add_argument("server")
@@ -472,9 +560,10 @@ def main() -> int:
     command.add_argument("name")
     command.add_argument("hosts", nargs="+")
     command.set_defaults(run=issue)
-    command = commands.add_parser("install", help=install.__doc__)
-    command.add_argument("name")
-    command.set_defaults(run=install)
+    for named in (install, forget):
+        command = commands.add_parser(named.__name__, help=named.__doc__)
+        command.add_argument("name")
+        command.set_defaults(run=named)
     command = commands.add_parser("check", help=check.__doc__)
     command.add_argument("fullchain", type=Path)
     command.add_argument("hosts", nargs="*")

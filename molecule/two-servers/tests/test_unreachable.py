@@ -1,0 +1,74 @@
+"""One server loses its power in the middle of a run: the other serves on, and the next run goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from schoolstack.deployment import ROOT, Deployment
+from schoolstack.messages import say
+from schoolstack.signin import Browser
+
+# A role in which the run has something left to do on both servers.
+MOMENT = say("progress.role", role="nginx", host="sso")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run of site.yml ended, and what it said."""
+
+    status: int
+    text: str
+
+
+def site(school: Deployment, *words: str, power_cut: str = "") -> Run:
+    """Run site.yml, and cut a test host's power when the moment has come."""
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml", *words]
+    command += ["-i", str(school.inventory)]
+    lines = []
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            if power_cut and line.rstrip().endswith(MOMENT):
+                school.lab.power_cut(power_cut)
+    return Run(process.returncode, "".join(lines))
+
+
+@pytest.fixture(scope="module")
+def cut(sso: Deployment, web: Deployment, pages: dict[str, str]) -> Iterator[Run]:
+    """A run in which the server with the pages loses its power."""
+    yield site(sso, power_cut=web.name)
+    web.lab.up(web.name)
+
+
+def test_the_run_ends_and_says_plainly_what_to_do(cut: Run) -> None:
+    assert cut.status != 0
+    assert say("progress.away", host="web") in cut.text
+    assert say("progress.held", host="sso", others="web") in cut.text
+    assert "Traceback" not in cut.text
+
+
+def test_the_other_server_serves_on_and_can_be_gone_on_with(
+    cut: Run, sso: Deployment, browser: Browser
+) -> None:
+    assert browser.get(sso.url("keycloak", "/realms/school/.well-known/openid-configuration")).status == 200
+    alone = site(sso, "--limit", "sso")
+    assert alone.status == 0, alone.text
+    assert "changed=0" in alone.text
+
+
+def test_with_the_power_back_there_is_nothing_to_mend(
+    cut: Run, sso: Deployment, web: Deployment, browser: Browser
+) -> None:
+    web.lab.up(web.name)
+    both = site(sso)
+    assert both.status == 0, both.text
+    assert both.text.count("changed=0") == 2, both.text
+    assert browser.get(web.url("portal")).element("kc-form-login") is not None
