@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,6 +17,13 @@ ADDRESS = "http://127.0.0.1:8080"  # http-host and http-port in the role's keycl
 
 # A token is renewed this long before it expires, in seconds; Keycloak's own lives 60 s.
 TOKEN_MARGIN_S = 10.0
+
+
+# Options of every module that signs in; described in the documentation fragment of the same name.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "client_id": {"type": "str", "required": True},
+    "secret_file": {"type": "path", "required": True, "no_log": False},
+}
 
 
 class KeycloakError(Exception):
@@ -60,6 +68,18 @@ class KeycloakAdmin:
         self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=timeout)
         self._token = ""
         self._token_ends = 0.0
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> KeycloakAdmin:
+        """Prepare a connection as a module's options say, of which :data:`OPTIONS` are two.
+
+        Args:
+            options: the module's parameters.
+
+        Raises:
+            KeycloakError: the file with the secret cannot be read.
+        """
+        return cls.with_secret_from(options["secret_file"], options["client_id"])
 
     @classmethod
     def with_secret_from(cls, path: str, client_id: str) -> KeycloakAdmin:

@@ -50,6 +50,11 @@ def refusals(client: Mapping[str, Any], school_roles: Sequence[str]) -> list[str
     return found
 
 
+def flow_name(name: str) -> str:
+    """Return what the steps of the sign-in to one application are called."""
+    return f"sign-in to {name}"
+
+
 def describe(
     client: Mapping[str, Any], school_roles: Sequence[str], sign_in_steps: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -62,7 +67,7 @@ def describe(
     """
     protocol = _saml(client) if client["protocol"] == "saml" else _oidc(client)
     client_id = protocol["clientId"]
-    flow = f"sign-in to {client['name']}"
+    flow = flow_name(client["name"])
     restricted = set(client["roles"]) != set(school_roles)
     return {
         "authenticationFlows": [{"alias": flow, "steps": _steps(client, sign_in_steps)}]

@@ -6,34 +6,40 @@ import os
 import secrets
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.keycloak_admin import KeycloakAdmin, KeycloakError
+from ansible.module_utils.keycloak_admin import OPTIONS, KeycloakAdmin, KeycloakError
 
 DOCUMENTATION = r"""
 module: keycloak_automation
 short_description: Have one service account for automation in Keycloak
 description:
     - Signs in as the service account. Where that works, nothing else is done but to look for leftovers.
-    - Where it does not (a new Keycloak, a restored database, a new secret), Keycloak's own command makes a
-      temporary account with a secret that leaves this process only in that command's environment. With it the
-      service account is made, and proven by signing in; then the temporary account is deleted.
+    - Where it does not, the account gives itself its new secret, by the old one in O(secret_file).
+    - Where that does not work either, a temporary account makes it, and is deleted once the service account
+      is proven by signing in. A new Keycloak has made one from the environment of its first start
+      (O(first_start_file)). For a restored database Keycloak's own command makes one, with a secret that
+      leaves this process only in that command's environment.
+    - Only then O(secret_file) gets the secret, so that it holds one that works, however the run ends.
     - Runs on Keycloak's own host, as root, while Keycloak runs.
 author: Schoolstack contributors
+extends_documentation_fragment: [keycloak_admin]
 options:
-    client_id:
-        description: The service account's client in the realm C(master).
+    secret:
+        description: The secret that the service account is to have.
         type: str
-        required: true
-    secret_file:
-        description: File with its secret.
-        type: path
         required: true
     command:
         description: Keycloak's command with the options it needs to find its configuration.
         type: list
         elements: str
         required: true
-    environment_file:
-        description: File of C(KEY=value) lines with the secrets that Keycloak needs to reach its database.
+    environment:
+        description: Environment variables with which that command finds Keycloak's database.
+        type: dict
+        required: true
+    first_start_file:
+        description:
+            - File of C(KEY=value) lines that named a temporary account to Keycloak's first start. Deleted
+              once the service account is proven.
         type: path
         required: true
     user:
@@ -60,7 +66,83 @@ ROLE = "admin"
 HEAP = "-Xms32m -Xmx256m"  # the command runs beside the server
 
 
-def bootstrap(module: AnsibleModule) -> KeycloakAdmin:
+def variables(path: str) -> dict[str, str]:
+    """Return what a file of ``KEY=value`` lines sets."""
+    with open(path, encoding="utf-8") as lines:
+        return dict(
+            line.rstrip("\n").split("=", 1) for line in lines if "=" in line and not line.startswith("#")
+        )
+
+
+def from_first_start(path: str) -> KeycloakAdmin | None:
+    """Return a connection that uses the temporary account of Keycloak's first start.
+
+    Args:
+        path: the file that named it.
+
+    Returns:
+        ``None`` where there is no such file, or Keycloak's database was there before it.
+
+    Raises:
+        KeycloakError: Keycloak does not answer.
+    """
+    if not os.path.exists(path):
+        return None
+    named = variables(path)
+    admin = KeycloakAdmin(named["KC_BOOTSTRAP_ADMIN_CLIENT_ID"], named["KC_BOOTSTRAP_ADMIN_CLIENT_SECRET"])
+    return admin if is_accepted(admin) else None
+
+
+def is_accepted(account: KeycloakAdmin) -> bool:
+    """Return whether Keycloak knows an account with this secret.
+
+    Raises:
+        KeycloakError: Keycloak does not answer.
+    """
+    try:
+        account.sign_in()
+    except KeycloakError as error:
+        if error.status not in (400, 401):
+            raise
+        return False
+    return True
+
+
+def from_old_secret(path: str, client_id: str) -> KeycloakAdmin | None:
+    """Return a connection that uses the secret that this host has known until now.
+
+    Args:
+        path: the file that holds it.
+        client_id: the service account's client.
+
+    Returns:
+        ``None`` where there is no such file, or Keycloak refuses what it holds.
+
+    Raises:
+        KeycloakError: Keycloak does not answer.
+    """
+    if not os.path.exists(path):
+        return None
+    admin = KeycloakAdmin.with_secret_from(path, client_id)
+    return admin if is_accepted(admin) else None
+
+
+def keep(path: str, secret: str) -> bool:
+    """Have a file hold the secret, for root only, whole or not at all; return whether it was another one."""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == secret:
+                return False
+    draft = f"{path}.new"
+    with open(draft, "w", encoding="utf-8") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+    return True
+
+
+def from_command(module: AnsibleModule) -> KeycloakAdmin:
     """Let Keycloak's own command make a temporary account; return a connection that uses it.
 
     Args:
@@ -70,17 +152,13 @@ def bootstrap(module: AnsibleModule) -> KeycloakAdmin:
         KeycloakError: the command failed.
     """
     client_id, secret = TEMPORARY + secrets.token_hex(4), secrets.token_urlsafe(32)
-    with open(module.params["environment_file"], encoding="utf-8") as lines:
-        own = dict(
-            line.rstrip("\n").split("=", 1) for line in lines if "=" in line and not line.startswith("#")
-        )
     command = [
         *("runuser", "-u", module.params["user"], "--", *module.params["command"]),
         *("bootstrap-admin", "service", "--optimized", "--no-prompt"),
         *("--client-id", client_id, "--client-secret:env=KEYCLOAK_TEMPORARY_SECRET"),
     ]
     environment = {
-        **own,
+        **module.params["environment"],
         "KEYCLOAK_TEMPORARY_SECRET": secret,
         "JAVA_OPTS_KC_HEAP": HEAP,
         # Any free port: the server itself holds the usual one.
@@ -134,35 +212,41 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "client_id": {"type": "str", "required": True},
-            "secret_file": {"type": "path", "required": True, "no_log": False},
+            **OPTIONS,
+            "secret": {"type": "str", "required": True, "no_log": True},
             "command": {"type": "list", "elements": "str", "required": True},
-            "environment_file": {"type": "path", "required": True},
+            "environment": {"type": "dict", "required": True},
+            "first_start_file": {"type": "path", "required": True},
             "user": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )
     os.umask(0o077)
-    made = False
+    given = module.params
     try:
-        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
-        try:
-            admin.sign_in()
-        except KeycloakError as error:
-            if error.status not in (400, 401):
-                raise
-            made = True
-            if module.check_mode:
-                module.exit_json(changed=True, made=True, removed=[])
-            make(bootstrap(module), admin)
+        admin = KeycloakAdmin(given["client_id"], given["secret"])
+        made = not is_accepted(admin)
+        if made and module.check_mode:
+            module.exit_json(changed=True, made=True, removed=[])
+        if made:
+            make(
+                from_old_secret(given["secret_file"], given["client_id"])
+                or from_first_start(given["first_start_file"])
+                or from_command(module),
+                admin,
+            )
             admin.sign_in()
         removed = leftovers(admin)
         for client in removed if not module.check_mode else []:
             admin.delete("master", "clients", client["id"])
     except KeycloakError as error:
         module.fail_json(msg=str(error))
+    kept = not module.check_mode and keep(given["secret_file"], given["secret"])
+    had_file = os.path.exists(given["first_start_file"])
+    if had_file and not module.check_mode:
+        os.unlink(given["first_start_file"])
     names = [client["clientId"] for client in removed]
-    module.exit_json(changed=made or bool(names), made=made, removed=names)
+    module.exit_json(changed=made or kept or had_file or bool(names), made=made, removed=names)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.keycloak_admin import KeycloakAdmin, KeycloakError
+from ansible.module_utils.keycloak_admin import OPTIONS, KeycloakAdmin, KeycloakError
 from ansible.module_utils.keycloak_client import describe, refusals
 from ansible.module_utils.keycloak_state import Realm, report
 
@@ -16,15 +16,8 @@ description:
     - Keeps the application's client, the claims in its tokens, and who may sign in to it.
     - Runs on Keycloak's own host.
 author: Schoolstack contributors
+extends_documentation_fragment: [keycloak_admin]
 options:
-    client_id:
-        description: The service account, in the realm C(master), that this signs in as.
-        type: str
-        required: true
-    secret_file:
-        description: File on Keycloak's host with its secret.
-        type: path
-        required: true
     realm:
         description: The realm people sign in to.
         type: str
@@ -57,8 +50,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "client_id": {"type": "str", "required": True},
-            "secret_file": {"type": "path", "required": True, "no_log": False},
+            **OPTIONS,
             "realm": {"type": "str", "required": True},
             "client": {
                 "type": "dict",
@@ -88,7 +80,7 @@ def main() -> None:
         module.fail_json(msg=" ".join(wrong))
     changes: list[Any] = []
     try:
-        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
+        admin = KeycloakAdmin.from_options(module.params)
         realm = Realm(admin, module.params["realm"], module.check_mode)
         changes = realm.changes
         realm.converge(describe(client, module.params["school_roles"], module.params["sign_in_steps"]))

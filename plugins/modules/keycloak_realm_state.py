@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.keycloak_admin import KeycloakAdmin, KeycloakError
+from ansible.module_utils.keycloak_admin import OPTIONS, KeycloakAdmin, KeycloakError
 from ansible.module_utils.keycloak_state import Realm, report
 
 DOCUMENTATION = r"""
@@ -15,15 +15,8 @@ description:
     - Reads the whole realm in one request, compares what is described, and changes what differs.
     - What is not described is left alone. Runs on Keycloak's own host.
 author: Schoolstack contributors
+extends_documentation_fragment: [keycloak_admin]
 options:
-    client_id:
-        description: The service account, in the realm C(master), that this signs in as.
-        type: str
-        required: true
-    secret_file:
-        description: File on Keycloak's host with its secret.
-        type: path
-        required: true
     realms:
         description:
             - The realms, by name. Each has the shape of Keycloak's RealmRepresentation, with two differences.
@@ -46,15 +39,14 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "client_id": {"type": "str", "required": True},
-            "secret_file": {"type": "path", "required": True, "no_log": False},
+            **OPTIONS,
             "realms": {"type": "dict", "required": True},
         },
         supports_check_mode=True,
     )
     changes: list[Any] = []
     try:
-        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
+        admin = KeycloakAdmin.from_options(module.params)
         for name, wanted in module.params["realms"].items():
             realm = Realm(admin, name, module.check_mode)
             realm.converge(wanted)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.keycloak_admin import KeycloakAdmin, KeycloakError
+from ansible.module_utils.keycloak_admin import OPTIONS, KeycloakAdmin, KeycloakError
 
 DOCUMENTATION = r"""
 module: keycloak_roster
@@ -18,18 +19,11 @@ description:
     - Without C(operations) it reads and changes nothing. Runs on Keycloak's own host.
     - New accounts are made in batches, each of which Keycloak makes as a whole or not at all.
 author: Schoolstack contributors
+extends_documentation_fragment: [keycloak_admin]
 options:
     realm:
         description: The realm of the school.
         type: str
-        required: true
-    client_id:
-        description: The service account, in the realm C(master), that this signs in as.
-        type: str
-        required: true
-    secret_file:
-        description: File on this host that holds its secret.
-        type: path
         required: true
     operations:
         description:
@@ -54,7 +48,7 @@ password_policy:
 
 # More than any school has: Keycloak gives ten of anything unless told otherwise.
 ALL = 1_000_000
-PARENTS = ("class", "role")
+PARENTS = ("role", "class")
 # For each account that it reads or makes, Keycloak looks at all those it has read or made for the same
 # request. So many small requests are fast: reading 2,000 accounts anew took 2 s by 100 and 25 s at once;
 # making them took a third of the time by 25 that it took by 250.
@@ -71,21 +65,32 @@ class Roster:
     def __init__(self, realm: str, connect: Callable[[], KeycloakAdmin]) -> None:
         """Prepare the connections; nothing is read yet."""
         self.realm = realm
-        self.admin = connect()
+        connections = [connect() for _ in range(CONNECTIONS)]
+        # For what is asked alone, while no other is in use.
+        self.admin = connections[0]
         self._idle: SimpleQueue[KeycloakAdmin] = SimpleQueue()
-        for _ in range(CONNECTIONS):
-            self._idle.put(connect())
+        for connection in connections:
+            self._idle.put(connection)
 
     def read(self) -> dict[str, Any]:
         """Return every account, every class and role group with its members, and the password policy."""
         realm = self.admin.get(self.realm)
         if realm is None:
             raise KeycloakError(f"Keycloak has no realm {self.realm}: run site.yml first.")
-        users = self._users()
         groups = self._groups()
-        members = self._for_each(groups, self._members)
+        total = self.admin.get(self.realm, "users", "count")
+        # One page more than counted: somebody may be made by hand meanwhile.
+        starts = range(0, total + PAGE, PAGE)
+        # All in one queue, and role groups, the longest, first: no connection idles while another works.
+        answers = self._for_each(
+            [partial(self._members, group=group) for group in groups]
+            + [partial(self._users_from, first=first) for first in starts],
+            lambda admin, question: question(admin),
+        )
+        members, pages = answers[: len(groups)], answers[len(groups) :]
+        users = {user["id"]: user for page in pages for user in page}
         return {
-            "users": users,
+            "users": [{name: user.get(name) for name in USER_FIELDS} for user in users.values()],
             "groups": [
                 {"path": group["path"], "attributes": group.get("attributes", {}), "members": own}
                 for group, own in zip(groups, members, strict=True)
@@ -129,14 +134,6 @@ class Roster:
             admin.put(*user, "groups", groups[path])
         for path in change["leave"]:
             admin.delete(*user, "groups", groups[path])
-
-    def _users(self) -> list[dict[str, Any]]:
-        """Return every account, with what a plan depends on."""
-        total = self.admin.get(self.realm, "users", "count")
-        # One page more than counted: somebody may be made by hand meanwhile.
-        pages = self._for_each(list(range(0, total + PAGE, PAGE)), self._users_from)
-        found = {user["id"]: user for page in pages for user in page}
-        return [{name: user.get(name) for name in USER_FIELDS} for user in found.values()]
 
     def _users_from(self, admin: KeycloakAdmin, first: int) -> list[dict[str, Any]]:
         page: list[dict[str, Any]] = admin.get(
@@ -183,9 +180,8 @@ def main() -> None:
     # no_log: names and hashes belong in no journal.
     module = AnsibleModule(
         argument_spec={
+            **OPTIONS,
             "realm": {"type": "str", "required": True},
-            "client_id": {"type": "str", "required": True},
-            "secret_file": {"type": "path", "required": True},
             "operations": {"type": "dict"},
         },
         supports_check_mode=True,
@@ -194,7 +190,7 @@ def main() -> None:
     wanted = module.params
 
     def connect() -> KeycloakAdmin:
-        return KeycloakAdmin.with_secret_from(wanted["secret_file"], wanted["client_id"])
+        return KeycloakAdmin.from_options(wanted)
 
     try:
         roster = Roster(wanted["realm"], connect)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import socket
@@ -39,6 +40,18 @@ ansible_facts:
             type: list
         packages:
             description: Names of the Debian packages that are installed.
+            type: list
+        removed:
+            description: Applications that were removed and left data, by name; what their last records say.
+            type: dict
+        upgrading:
+            description: Applications whose upgrade was cut off, by name; see M(application_copy).
+            type: dict
+        links:
+            description: The version in use of each upstream archive, by its folder below /opt.
+            type: dict
+        restoring:
+            description: What a restore that is under way has still to put back; see the role backup.
             type: list
 """
 
@@ -107,6 +120,21 @@ def packages() -> list[str]:
     return [line[3:] for line in lines if line.startswith("ii")]
 
 
+def noted(pattern: str) -> list[dict[str, object]]:
+    """Return what stands in JSON files of our own."""
+    found = []
+    for path in sorted(glob.glob(f"/var/lib/schoolstack/{pattern}")):
+        with open(path, encoding="utf-8") as file:
+            found.append(json.load(file))
+    return found
+
+
+def links() -> dict[str, str]:
+    """Return the version in use of each upstream archive, by its folder below /opt; see the role archive."""
+    paths = [path for path in glob.glob("/opt/*/current") if os.path.islink(path)]
+    return {path.split("/")[2]: os.readlink(path) for path in paths}
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
@@ -116,6 +144,10 @@ def main() -> None:
         "listeners": listeners(),
         "archives": archives(),
         "packages": packages(),
+        "removed": {record["name"]: record for record in noted("removed/*.json")},
+        "upgrading": {state["record"]["name"]: state for state in noted("upgrade/*/state.json")},
+        "links": links(),
+        "restoring": [left for state in noted("backup/restoring.json") for left in state["left"]],
     }
     module.exit_json(changed=False, ansible_facts={"server": found})
 

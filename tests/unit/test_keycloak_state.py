@@ -145,6 +145,9 @@ class Keycloak:
         self.export = copy.deepcopy(export)
         self.writes = []
 
+    def sign_in(self):
+        pass
+
     def get(self, *path, **query):
         if not self.export:
             return None
@@ -344,3 +347,26 @@ def test_a_flow_is_compared_with_its_settings_and_inner_steps():
             ],
         ),
     ]
+
+
+def test_a_client_goes_with_the_flow_that_only_it_used():
+    export = copy.deepcopy(EXPORT)
+    export["clients"] = [{"id": "c1", "clientId": "portal"}, {"id": "c2", "clientId": "other"}]
+    export["authenticationFlows"].append({"id": "f9", "alias": "sign-in to portal"})
+    keycloak = Keycloak(export)
+    realm = Realm(keycloak, "school", False)
+    realm.remove_client("portal", "sign-in to portal")
+    assert keycloak.writes == [
+        ("delete", "school", "clients", "c1"),
+        ("delete", "school", "authentication", "flows", "f9"),
+    ]
+    assert [str(change) for change in realm.changes] == [
+        "client.portal: remove portal",
+        "flow.sign-in to portal: remove sign-in to portal",
+    ]
+
+
+def test_what_is_gone_already_is_not_deleted_again():
+    keycloak = Keycloak(EXPORT)
+    Realm(keycloak, "school", False).remove_client("never-there", "sign-in to never-there")
+    assert keycloak.writes == []

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Build Keycloak for the options in its configuration, beside the builds before it.
-# usage: build.sh FOLDER NAME   (of the version; of the build, to be in FOLDER/lib)
+# Build Keycloak for its options, beside the builds before it.
+# usage: build.sh FOLDER NAME OPTION=VALUE...   (of the version; of the build, to be in FOLDER/lib)
 set -eu
 cd "$1"
+name=$2
+shift 2
 
 # Each build starts from the one that came with the archive: a command that is itself the result of the last
 # build could not mend one that was cut off.
@@ -17,9 +19,13 @@ mkdir .building
 cp -al bin conf lib providers themes version.txt .building/
 rm -rf .building/lib/quarkus .building/lib/quarkus-*/
 cp -a lib/quarkus-upstream .building/lib/quarkus
-.building/bin/kc.sh --config-file=/etc/keycloak/keycloak.conf build
+for option; do
+  shift
+  set -- "$@" "--$option"
+done
+.building/bin/kc.sh build "$@"
 
 # After a power cut the name must not be there without the content.
 sync -f .building
-mv .building/lib/quarkus "lib/$2"
+mv .building/lib/quarkus "lib/$name"
 rm -rf .building

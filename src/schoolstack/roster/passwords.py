@@ -35,8 +35,8 @@ SALT_BYTES = 16
 ROUNDS = 5
 MEMORY_KIB = 7168
 # For a password that has to be changed at the first sign-in: it is random (32 bits and more), and one guess
-# at it still costs 8 ms. Keycloak hashes anew, with the realm's rounds, what the person then chooses.
-INITIAL_ROUNDS = 2
+# at it still costs 12 ms. Keycloak hashes anew, with the realm's rounds, what the person then chooses.
+INITIAL_ROUNDS = 3
 LANES = 1
 HASH_BYTES = 32
 

@@ -21,6 +21,7 @@ from lxml import html as parser
 from schoolstack.errors import SchoolError
 from schoolstack.messages import say
 from schoolstack.roster.model import ROLES, Person
+from schoolstack.safe import vault_key
 
 PENDING = "pending"
 SUFFIX = ".html.vault"
@@ -50,6 +51,7 @@ def sheet_of(person: Person) -> str:
 
 
 def _vault(key_file: Path) -> VaultLib:
+    vault_key.finish(key_file)
     try:
         key = key_file.read_bytes().strip()
     except OSError:
