@@ -75,6 +75,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._start = self._task_start = time.monotonic()
         self._names: dict[str, str] = {}
+        self._all_stop = False
         self._roles_seen: set[tuple[str, str]] = set()
         self._outcomes: defaultdict[str, _Outcome] = defaultdict(_Outcome)
         self._live = sys.stdout.isatty()
@@ -86,6 +87,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play: Play) -> None:
         """Write the play's heading."""
         name = play.get_name().strip()
+        self._all_stop = bool(play.any_errors_fatal)
         self._roles_seen.clear()
         self._say(
             "\n" + (say("progress.check", play=name) if play.check_mode else name), constants.COLOR_HIGHLIGHT
@@ -184,6 +186,7 @@ class CallbackModule(CallbackBase):
         self._clear()
         self._display.display("")
         lasted = _duration(time.monotonic() - self._start)
+        broken = {host for host in stats.processed if stats.dark.get(host) or stats.failures.get(host)}
         for host in sorted(stats.processed):
             count, outcome = stats.summarize(host), self._outcomes[host]
             if count["unreachable"]:
@@ -192,7 +195,11 @@ class CallbackModule(CallbackBase):
                 self._display.display(
                     say("progress.stopped", host=host, task=outcome.stopped_at), constants.COLOR_ERROR
                 )
-            if outcome.changed or not (count["unreachable"] or count["failures"]):
+            held = self._all_stop and broken and host not in broken
+            if held:
+                others = ", ".join(sorted(broken))
+                self._display.display(say("progress.held", host=host, others=others), constants.COLOR_WARN)
+            if outcome.changed or not (held or host in broken):
                 color = constants.COLOR_CHANGED if outcome.changed else constants.COLOR_OK
                 self._display.display(_summary(host, outcome.changed, lasted), color)
         for host in sorted(stats.processed):

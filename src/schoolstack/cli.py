@@ -13,7 +13,19 @@ from collections.abc import Sequence
 
 from schoolstack.errors import SchoolError
 
-COMMANDS = ("hosts", "artefacts", "roster", "demo", "reference", "bench")
+COMMANDS = (
+    "hosts",
+    "artefacts",
+    "roster",
+    "safe",
+    "health",
+    "privacy",
+    "person",
+    "breach",
+    "demo",
+    "reference",
+    "bench",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PLAY = """
 - name: Make the server ready
   hosts: all
+  any_errors_fatal: true
   gather_facts: false
   tasks:
     - name: Write the greeting
@@ -24,7 +25,7 @@ PLAY = """
       ansible.builtin.debug: {msg: a word to the reader}
     - name: Refuse
       ansible.builtin.fail: {msg: "Port 443 is taken by apache2: stop it."}
-      when: trouble == 'plain'
+      when: trouble in ['plain', inventory_hostname]
     - name: Use the key
       ansible.builtin.command: {argv: [sh, -c, "echo s3cr3t; exit 3"]}
       no_log: true
@@ -91,6 +92,13 @@ def test_a_failure_starts_with_the_plain_message(run):
     place = next(number for number, line in enumerate(lines) if line.endswith("FAILED on server: Refuse"))
     assert lines[place + 1] == "Port 443 is taken by apache2: stop it."
     assert any('it stopped at "Refuse"' in line for line in lines)
+
+
+def test_a_server_that_another_held_up_is_not_called_finished(run):
+    output = run("-i", "other,", trouble="other")
+    assert 'other is not finished: it stopped at "Refuse"' in output
+    assert "server is not finished either: the run ended because of other." in output
+    assert "Nothing had to change on server" not in run("-i", "other,", trouble="other")
 
 
 @pytest.mark.parametrize("verbosity", [(), ("-vvv", "--diff")])

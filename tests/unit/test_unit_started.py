@@ -24,6 +24,7 @@ RUNNING = {
     "NeedDaemonReload": "no",
     "UnitFileState": "enabled",
     "InactiveExitTimestamp": LATER,
+    "StateChangeTimestamp": LATER,
 }
 STOPPED = {**RUNNING, "ActiveState": "inactive", "SubState": "dead", "InactiveExitTimestamp": ""}
 
@@ -40,12 +41,12 @@ def test_reads_systemds_clock():
         ({**RUNNING, "ActiveState": "activating"}, []),
         ({**RUNNING, "UnitFileState": "static"}, []),
         ({**RUNNING, "UnitFileState": "disabled"}, ["enable"]),
-        ({**RUNNING, "NeedDaemonReload": "yes"}, ["reload", "restart"]),
+        ({**RUNNING, "NeedDaemonReload": "yes"}, ["daemon-reload", "restart"]),
         ({**RUNNING, "ActiveState": "activating", "SubState": "auto-restart"}, ["restart"]),
         (STOPPED, ["start"]),
         ({**STOPPED, "ActiveState": "failed"}, ["start"]),
-        ({**STOPPED, "NeedDaemonReload": "yes"}, ["reload", "start"]),
-        ({**STOPPED, "FragmentPath": "", "UnitFileState": ""}, ["reload", "enable", "start"]),
+        ({**STOPPED, "NeedDaemonReload": "yes"}, ["daemon-reload", "start"]),
+        ({**STOPPED, "FragmentPath": "", "UnitFileState": ""}, ["daemon-reload", "enable", "start"]),
     ],
 )
 def test_does_what_is_needed_and_no_more(state, verbs):
@@ -86,3 +87,19 @@ def test_a_link_to_a_file_counts_for_both(tmp_path):
     (tmp_path / "real.pem").touch()
     (tmp_path / "used.pem").symlink_to("real.pem")
     assert len(unit_started.changed_since(0, [f"{tmp_path}/used.pem"])) == 2
+
+
+def test_a_newer_file_that_is_read_again_wants_a_reload(tmp_path):
+    file, other = tmp_path / "secrets.conf", tmp_path / "example.conf"
+    file.touch()
+    other.touch()
+    assert unit_started.needed(RUNNING, [], [str(file)]) == ([], [])
+    reloaded_before = {**RUNNING, "StateChangeTimestamp": LONG_AGO}
+    assert unit_started.needed(reloaded_before, [], [str(file)]) == (["reload"], [str(file)])
+    # A restart reads it too.
+    started_before = {**reloaded_before, "InactiveExitTimestamp": LONG_AGO}
+    assert unit_started.needed(started_before, [str(other)], [str(file)]) == (["restart"], [str(other)])
+    assert unit_started.needed({**STOPPED, "StateChangeTimestamp": LONG_AGO}, [], [str(file)]) == (
+        ["start"],
+        [],
+    )

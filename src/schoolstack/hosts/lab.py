@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import shutil
 import socket
@@ -334,6 +335,9 @@ def network_file(address: str, net: network.Network) -> str:
     return f"""[Match]
 Name=host0
 
+[Link]
+MACAddress={hardware_address(address)}
+
 [Network]
 Address={address}/{net.subnet.prefixlen}
 Gateway={net.gateway}
@@ -342,11 +346,22 @@ IPv6AcceptRA=no
 """
 
 
+def hardware_address(address: str) -> str:
+    """Return the hardware address that goes with an IPv4 address.
+
+    A host that gets the address of one that went has its hardware address too. Otherwise this machine and the
+    other hosts would call the old one for up to a minute, until their ARP caches give it up.
+    """
+    # 02: administered locally, for one station (IEEE 802, clause 8).
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x00, *ipaddress.IPv4Address(address).packed))
+
+
 def connect_from_outside(address: str, net: network.Network, machine: Machine) -> None:
     """Give an emulated host its address, because systemd-networkd does not run in QEMU's user emulation."""
     while machine.running() and not machine.init():
         time.sleep(0.05)
     inside = ["nsenter", f"--target={machine.init()}", "--net", "ip"]
+    run([*inside, "link", "set", "host0", "address", hardware_address(address)])
     run([*inside, "address", "replace", f"{address}/{net.subnet.prefixlen}", "dev", "host0"])
     run([*inside, "link", "set", "host0", "up"])
     run([*inside, "route", "replace", "default", "via", str(net.gateway)])

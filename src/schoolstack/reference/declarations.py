@@ -43,13 +43,23 @@ def resolve(root: Path, role: str) -> dict[str, Any]:
         root: the project's root.
         role: the application's role.
     """
+    declaration: dict[str, Any] = resolved(root, f"{role}_app")
+    return declaration
+
+
+def resolved(root: Path, name: str) -> Any:
+    """Return a variable that a role sets for the sample school; None where no role does.
+
+    Args:
+        root: the project's root.
+        name: the variable.
+    """
     loader = DataLoader()
     known: dict[str, Any] = {**SAMPLE_SCHOOL, "ansible_facts": SAMPLE_SERVER}
     for pattern in ("roles/*/defaults/main.yml", "roles/*/vars/*.yml"):
         for path in sorted(root.glob(pattern)):
             known |= _variables(loader, path)
-    declaration: dict[str, Any] = Templar(loader=loader, variables=known).template(known[f"{role}_app"])
-    return declaration
+    return Templar(loader=loader, variables=known).template(known[name]) if name in known else None
 
 
 def _variables(loader: DataLoader, path: Path) -> dict[str, Any]:

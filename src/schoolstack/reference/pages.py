@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from schoolstack.reference.declarations import applications, resolve
+from schoolstack.reference.declarations import applications, resolve, resolved
+from schoolstack.safe import of_school
 
 FOLDER = Path("docs/reference")
 _WRITTEN = "<!-- Written by `school reference` from the roles; change those instead. -->"
@@ -28,6 +29,7 @@ def pages(root: Path) -> dict[str, str]:
     found["README.md"] = _index(specs, declared)
     found["ports.md"] = _ports(declared)
     found["privacy-register.md"] = _privacy_register(declared)
+    found["secrets.md"] = _secrets(root, specs)
     return found
 
 
@@ -51,7 +53,8 @@ def _index(specs: dict[str, dict[str, Any]], declared: dict[str, dict[str, Any]]
         _table(["role", "what", "doors"], rows(name for name in specs if name not in declared)),
         "## Over all applications",
         "- [Privacy register](privacy-register.md): which personal data is kept where, and how long\n"
-        "- [Ports](ports.md): who listens where",
+        "- [Ports](ports.md): who listens where\n"
+        "- [Secrets](secrets.md): which there are, and who makes a new one",
     )
 
 
@@ -126,15 +129,36 @@ def _ports(declared: dict[str, dict[str, Any]]) -> str:
 
 def _privacy_register(declared: dict[str, dict[str, Any]]) -> str:
     rows = [
-        [declaration["title"], entry["what"], ", ".join(entry["whose"]), entry["where"], entry["kept"]]
+        [
+            declaration["title"],
+            entry["what"]["en"],
+            entry["purpose"]["en"],
+            ", ".join(entry["whose"]),
+            entry["where"]["en"],
+            entry["kept"]["en"],
+        ]
         for declaration in declared.values()
         for entry in declaration["personal_data"]
     ]
     return _page(
         "Privacy register",
         "Which personal data applications keep, of whom, where and how long: a start for the school's own "
-        "register of processing activities (GDPR, article 30). Periods are those of the defaults.",
-        _table(["application", "what", "whose", "where", "kept"], rows),
+        "register of processing activities (GDPR, article 30), which `school privacy register` writes. "
+        "Periods are those of the defaults.",
+        _table(["application", "what", "what for", "whose", "where", "kept"], rows),
+    )
+
+
+def _secrets(root: Path, roles: Iterable[str]) -> str:
+    secrets = of_school(roles, lambda _, name: resolved(root, name), lang="en")
+    return _page(
+        "Secrets",
+        "What is kept encrypted in a school's inventory, or made by its servers for themselves. "
+        "`school rotate` replaces what is generated or renewed; see the [how-to](../how-to/rotate.md).",
+        _table(
+            ["secret", "what it is for", "a new one is"],
+            [[f"`{secret.name}`", secret.what, secret.kind] for secret in secrets],
+        ),
     )
 
 
