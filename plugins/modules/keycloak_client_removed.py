@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.keycloak_admin import KeycloakAdmin, KeycloakError
+from ansible.module_utils.keycloak_admin import OPTIONS, KeycloakAdmin, KeycloakError
 from ansible.module_utils.keycloak_client import flow_name
 from ansible.module_utils.keycloak_state import Realm, report
 
@@ -16,15 +16,8 @@ description:
     - Deletes what M(keycloak_client_state) made for it, its client and the steps of its sign-in.
     - Runs on Keycloak's own host.
 author: Schoolstack contributors
+extends_documentation_fragment: [keycloak_admin]
 options:
-    client_id:
-        description: The service account, in the realm C(master), that this signs in as.
-        type: str
-        required: true
-    secret_file:
-        description: File on Keycloak's host with its secret.
-        type: path
-        required: true
     realm:
         description: The realm people sign in to.
         type: str
@@ -51,8 +44,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "client_id": {"type": "str", "required": True},
-            "secret_file": {"type": "path", "required": True, "no_log": False},
+            **OPTIONS,
             "realm": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "client": {"type": "str", "required": True},
@@ -61,7 +53,7 @@ def main() -> None:
     )
     changes: list[Any] = []
     try:
-        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
+        admin = KeycloakAdmin.from_options(module.params)
         realm = Realm(admin, module.params["realm"], module.check_mode)
         changes = realm.changes
         realm.remove_client(module.params["client"], flow_name(module.params["name"]))

@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.keycloak_admin import KeycloakAdmin, KeycloakError
+from ansible.module_utils.keycloak_admin import OPTIONS, KeycloakAdmin, KeycloakError
 
 DOCUMENTATION = r"""
 module: keycloak_sign_in_works
@@ -22,15 +22,8 @@ description:
       pages over the public address, and deletes the person again, as well as whom an earlier run left.
     - Runs on Keycloak's own host. Changes nothing that stays.
 author: Schoolstack contributors
+extends_documentation_fragment: [keycloak_admin]
 options:
-    client_id:
-        description: The service account, in the realm C(master), that makes the person.
-        type: str
-        required: true
-    secret_file:
-        description: File on Keycloak's host with its secret.
-        type: path
-        required: true
     realm:
         description: The realm people sign in to.
         type: str
@@ -146,8 +139,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "client_id": {"type": "str", "required": True},
-            "secret_file": {"type": "path", "required": True, "no_log": False},
+            **OPTIONS,
             "realm": {"type": "str", "required": True},
             "address": {"type": "str", "required": True},
             "url": {"type": "str", "default": ""},
@@ -169,7 +161,7 @@ def main() -> None:
         "credentials": [{"type": "password", "value": password, "temporary": False}],
     }
     try:
-        admin = KeycloakAdmin.with_secret_from(module.params["secret_file"], module.params["client_id"])
+        admin = KeycloakAdmin.from_options(module.params)
         try:
             admin.post(realm, "users", body=person)
             arrived = walk(url, back, username, password)

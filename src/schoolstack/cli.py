@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -47,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 refused or failed with a plain sentence on standard error.
     """
     arguments = build_parser().parse_args(argv)
+    # For the playbooks it runs as well.
+    if getattr(arguments, "language", ""):
+        os.environ["SCHOOL_LANGUAGE"] = arguments.language
     try:
         return int(arguments.run(arguments))
     except SchoolError as error:

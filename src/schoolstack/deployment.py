@@ -41,6 +41,24 @@ class Run:
     said: str = ""
 
 
+def playbook_command(
+    name: str, inventories: Sequence[Path], variables: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Return the command that runs one of the project's playbooks, in the project's folder.
+
+    Args:
+        name: the playbook without its ending, such as ``site``.
+        inventories: what ``-i`` is given, the school's own first.
+        variables: extra variables.
+    """
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{name}.yml"]
+    for inventory in inventories:
+        command += ["-i", str(inventory)]
+    if variables:
+        command += ["-e", json.dumps(variables)]
+    return command
+
+
 def run_playbook(name: str, inventories: Sequence[Path], variables: Mapping[str, Any] | None = None) -> Run:
     """Run one of the project's playbooks, its progress on standard output.
 
@@ -52,11 +70,7 @@ def run_playbook(name: str, inventories: Sequence[Path], variables: Mapping[str,
     Raises:
         SchoolError: when it failed; the reason stands above.
     """
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{name}.yml"]
-    for inventory in inventories:
-        command += ["-i", str(inventory)]
-    if variables:
-        command += ["-e", json.dumps(variables)]
+    command = playbook_command(name, inventories, variables)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     started = time.monotonic()
     changed = 0
@@ -87,10 +101,7 @@ def answers(playbook: str, inventories: Sequence[Path], variables: Mapping[str, 
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "answers.json"
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{playbook}.yml"]
-        for inventory in inventories:
-            command += ["-i", str(inventory)]
-        command += ["-e", json.dumps({**(variables or {}), "answers_file": str(file)})]
+        command = playbook_command(playbook, inventories, {**(variables or {}), "answers_file": str(file)})
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
         if file.exists():
             return json.loads(file.read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from schoolstack.deployment import ROOT, Deployment
+from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
 
 pytestmark = [
@@ -124,10 +123,7 @@ def test_a_power_cut_during_a_restore(school: Deployment, moment: float) -> None
     wanted, files = rows(school), school.shell("sha256sum /var/lib/portal/files")
     spoiled = "delete from credential; create table since (what text)"
     school.shell(f"psql -U postgres -d keycloak -qc '{spoiled}'; rm /var/lib/portal/files")
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/restore.yml"]
-    for inventory in school.inventories:
-        command += ["-i", str(inventory)]
-    command += ["-e", "restore_overwrite=true"]
+    command = playbook_command("restore", school.inventories, {"restore_overwrite": True})
     environment = {**os.environ, "SCHOOLSTACK_ARTEFACTS": str(school.lab.state.root / "artefacts")}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True

@@ -7,14 +7,13 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schoolstack.deployment import ROOT, Deployment
+from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
 from schoolstack.signin import sign_in
 
@@ -55,10 +54,7 @@ class School:
 
     def refuses(self, deployment: Deployment, said: str, **variables: str) -> None:
         """Remove something, and look for the sentence with which that is refused."""
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/remove.yml"]
-        for inventory in deployment.inventories:
-            command += ["-i", str(inventory)]
-        command += ["-e", json.dumps(variables)]
+        command = playbook_command("remove", deployment.inventories, variables)
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode != 0
         assert said in done.stdout

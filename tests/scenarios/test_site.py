@@ -6,7 +6,6 @@ import difflib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from schoolstack.deployment import ROOT, Deployment
+from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
@@ -37,9 +36,7 @@ class Output:
 
 def site(deployment: Deployment, *words: str, kill_after: int = 0) -> Output:
     """Run site.yml, and kill it with all its children when its nth task begins."""
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml", *words]
-    for inventory in deployment.inventories:
-        command += ["-i", str(inventory)]
+    command = [*playbook_command("site", deployment.inventories), *words]
     environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
     environment["PYTHONUNBUFFERED"] = "1"
     begun, lines = 0, []

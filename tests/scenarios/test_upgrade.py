@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tarfile
 import threading
 import time
@@ -25,7 +24,7 @@ import pytest
 import requests
 import yaml
 
-from schoolstack.deployment import ROOT, Deployment
+from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
 from schoolstack.signin import sign_in
 
@@ -64,10 +63,7 @@ def start(
     deployment: Deployment, playbook: str, root: Path = ROOT, **variables: Any
 ) -> subprocess.Popen[str]:
     """Start a playbook, of this release or another, that says which task begins."""
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{playbook}.yml"]
-    for inventory in deployment.inventories:
-        command += ["-i", str(inventory)]
-    command += ["-e", json.dumps(variables)]
+    command = playbook_command(playbook, deployment.inventories, variables)
     artefacts = str(deployment.lab.state.root / "artefacts")
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SCHOOLSTACK_ARTEFACTS": artefacts}
     environment |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "SCHOOL_LANGUAGE": "en"}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from schoolstack.deployment import ROOT, Deployment
+from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.messages import say
 from schoolstack.signin import Browser
 
@@ -28,8 +26,7 @@ class Run:
 
 def site(school: Deployment, *words: str, power_cut: str = "") -> Run:
     """Run site.yml, and cut a test host's power when the moment has come."""
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml", *words]
-    command += ["-i", str(school.inventory)]
+    command = [*playbook_command("site", [school.inventory]), *words]
     lines = []
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

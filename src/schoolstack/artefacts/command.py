@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from schoolstack.deployment import ROOT, playbook_command
 from schoolstack.errors import SchoolError
 
-ROOT = Path(__file__).parents[3]
 COLUMNS = ("name", "version", "file", "size", "state")
 
 
@@ -63,11 +63,10 @@ def examine(inventories: Sequence[str], fetch: bool) -> list[dict[str, Any]]:
     Returns:
         The rows that the action plugin ``school_artefacts`` reports.
     """
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/artefacts.yml"]
     for inventory in inventories:
         if not Path(inventory).exists():
             raise SchoolError(f"there is no inventory {inventory}: give the path of one after -i")
-        command += ["-i", str(Path(inventory).resolve())]
+    command = playbook_command("artefacts", [Path(inventory).absolute() for inventory in inventories])
     if not fetch:
         command.append("--check")
     ran = subprocess.run(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from schoolstack.deployment import ROOT
+from schoolstack.deployment import ROOT, playbook_command
 from schoolstack.health.report import finding
 
 # So many tasks are named; the rest is counted.
@@ -25,10 +24,7 @@ def look(inventories: Sequence[Path], servers: Sequence[str]) -> dict[str, list[
         inventories: what ``-i`` is given.
         servers: those that can be reached.
     """
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml", "--check"]
-    for inventory in inventories:
-        command += ["-i", str(inventory)]
-    command += ["--limit", ",".join(servers)]
+    command = [*playbook_command("site", inventories), "--check", "--limit", ",".join(servers)]
     environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
+from schoolstack.arguments import add_inventory, add_language
 from schoolstack.errors import SchoolError
-from schoolstack.messages import LANGUAGES, say
+from schoolstack.messages import say
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,16 +17,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for name in ("show", "export", "erase"):
         verb = verbs.add_parser(name, help=say(f"person.help.{name}"))
         verb.add_argument("username", metavar="USERNAME", help=say("person.help.username"))
-        verb.add_argument(
-            "-i",
-            dest="inventories",
-            action="append",
-            required=True,
-            type=Path,
-            metavar="INVENTORY",
-            help=say("roster.help.inventory"),
-        )
-        verb.add_argument("--language", choices=LANGUAGES, default="", help=say("roster.help.language"))
+        add_inventory(verb)
+        add_language(verb)
         verb.set_defaults(run=_run, do=name)
 
 
@@ -35,16 +26,13 @@ def _run(arguments: argparse.Namespace) -> int:
     # Imported here: asking for help needs none of what runs playbooks.
     from schoolstack.deployment import run_playbook
 
-    if arguments.language:
-        os.environ["SCHOOL_LANGUAGE"] = arguments.language
-    inventories = [path.absolute() for path in arguments.inventories]
     variables = {"person": arguments.username, "person_do": arguments.do}
     if arguments.do == "erase":
-        run_playbook("person", inventories, {**variables, "person_do": "ask"})
+        run_playbook("person", arguments.inventories, {**variables, "person_do": "ask"})
         print("\n" + say("person.ask", username=arguments.username), end=" ", flush=True)
         variables["person_typed"] = sys.stdin.readline().strip()
         # Said here, before the servers are asked again.
         if variables["person_typed"] != arguments.username:
             raise SchoolError(say("person.typed", username=arguments.username))
-    run_playbook("person", inventories, variables)
+    run_playbook("person", arguments.inventories, variables)
     return 0

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from schoolstack.arguments import add_html, add_inventory, add_json, add_language
 from schoolstack.deployment import answers
 from schoolstack.health.report import STATES
-from schoolstack.messages import LANGUAGES, language, say
+from schoolstack.messages import language, say
 from schoolstack.privacy.endpoints import Endpoint, locate, sentence
 from schoolstack.privacy.register import Register
 
@@ -28,27 +27,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     }
     for name, show in runs.items():
         verb = verbs.add_parser(name, help=say(f"privacy.help.{name}"))
-        verb.add_argument(
-            "-i",
-            dest="inventories",
-            action="append",
-            required=True,
-            type=Path,
-            metavar="INVENTORY",
-            help=say("roster.help.inventory"),
-        )
+        add_inventory(verb)
         if name == "register":
-            verb.add_argument("--html", action="store_true", help=say("roster.help.html"))
+            add_html(verb)
         else:
-            verb.add_argument("--json", action="store_true", help=say("health.help.json"))
-        verb.add_argument("--language", choices=LANGUAGES, default="", help=say("roster.help.language"))
+            add_json(verb)
+        add_language(verb)
         verb.set_defaults(run=_run, show=show)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.language:
-        os.environ["SCHOOL_LANGUAGE"] = arguments.language
-    found = answers("privacy", [path.absolute() for path in arguments.inventories])
+    found = answers("privacy", arguments.inventories)
     return int(arguments.show(arguments, found))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from schoolstack.messages import LANGUAGES, say
+from schoolstack.arguments import add_html, add_inventory, add_language
+from schoolstack.messages import say
 from schoolstack.roster.reader import read
 
 
@@ -27,25 +27,25 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         if name == "check":
             verb.set_defaults(run=_check)
         else:
-            _add_inventory(verb)
+            add_inventory(verb)
             verb.add_argument("--list", default="", help=say("roster.help.list"))
             verb.add_argument("--allow-mass-leave", action="store_true", help=say("roster.help.mass"))
             verb.set_defaults(run=_play, apply=name == "apply")
-        _add_language(verb)
+        add_language(verb)
 
     delete = verbs.add_parser("delete-leavers", help=say("roster.help.delete"))
-    _add_inventory(delete)
+    add_inventory(delete)
     delete.add_argument("--list", default="", help=say("roster.help.list"))
     delete.add_argument("--apply", action="store_true", help=say("roster.help.really"))
     delete.set_defaults(run=_play, delete_leavers=True)
-    _add_language(delete)
+    add_language(delete)
 
     shown = verbs.add_parser("sheets", help=say("roster.help.sheets"))
-    _add_inventory(shown)
+    add_inventory(shown)
     shown.add_argument("sheet", nargs="?", default="", help=say("roster.help.sheet"))
-    shown.add_argument("--html", action="store_true", help=say("roster.help.html"))
+    add_html(shown)
     shown.set_defaults(run=_sheets)
-    _add_language(shown)
+    add_language(shown)
 
     sample = verbs.add_parser("sample", help=say("roster.help.sample"))
     sample.add_argument("folder", type=Path, help=say("roster.help.folder"))
@@ -61,29 +61,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     sample.set_defaults(run=_sample)
 
 
-def _add_inventory(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "-i",
-        dest="inventories",
-        action="append",
-        required=True,
-        type=Path,
-        metavar="INVENTORY",
-        help=say("roster.help.inventory"),
-    )
-
-
-def _add_language(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--language", choices=LANGUAGES, default="", help=say("roster.help.language"))
-
-
-def _speak(arguments: argparse.Namespace) -> None:
-    if arguments.language:
-        os.environ["SCHOOL_LANGUAGE"] = arguments.language
-
-
 def _check(arguments: argparse.Namespace) -> int:
-    _speak(arguments)
     school = read(
         arguments.source,
         map_name=arguments.map,
@@ -101,7 +79,6 @@ def _play(arguments: argparse.Namespace) -> int:
     # Imported here: reading a file or writing a sample needs none of what runs playbooks.
     from schoolstack.deployment import run_playbook
 
-    _speak(arguments)
     given = vars(arguments)
     variables = {
         f"roster_{name}": given[name]
@@ -118,15 +95,14 @@ def _play(arguments: argparse.Namespace) -> int:
     }
     if given.get("source"):
         variables["roster_source"] = str(Path(given["source"]).expanduser().absolute())
-    run_playbook("roster", [path.absolute() for path in arguments.inventories], variables)
+    run_playbook("roster", arguments.inventories, variables)
     return 0
 
 
 def _sheets(arguments: argparse.Namespace) -> int:
     from schoolstack.roster import sheets
 
-    _speak(arguments)
-    first = arguments.inventories[0].absolute()
+    first = arguments.inventories[0]
     inventory = first if first.is_dir() else first.parent
     pages = sheets.pages(sheets.folder(inventory), inventory / ".vault-key", arguments.sheet)
     for page in pages:

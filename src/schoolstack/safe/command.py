@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
+from schoolstack.arguments import add_inventory, add_language
 from schoolstack.errors import SchoolError
-from schoolstack.messages import LANGUAGES, say
+from schoolstack.messages import say
 from schoolstack.safe.declared import VAULT_KEY
 
 
@@ -18,16 +17,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--all", action="store_true", help=say("rotate.help.all"))
     what.add_argument("--list", action="store_true", help=say("rotate.help.list"))
-    parser.add_argument(
-        "-i",
-        dest="inventories",
-        action="append",
-        required=True,
-        type=Path,
-        metavar="INVENTORY",
-        help=say("roster.help.inventory"),
-    )
-    parser.add_argument("--language", choices=LANGUAGES, default="", help=say("roster.help.language"))
+    add_inventory(parser)
+    add_language(parser)
     parser.set_defaults(run=run)
 
 
@@ -36,16 +27,13 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here: what only shows its help needs none of it.
     from schoolstack.deployment import run_playbook
 
-    if arguments.language:
-        os.environ["SCHOOL_LANGUAGE"] = arguments.language
-    inventories = [path.absolute() for path in arguments.inventories]
     names = [name.replace("-", "_") for name in arguments.names]
     if arguments.list:
-        run_playbook("secrets", inventories)
+        run_playbook("secrets", arguments.inventories)
     elif VAULT_KEY in names:
         if arguments.all or len(names) > 1:
             raise SchoolError(say("rotate.alone"))
-        run_playbook("vault-key", inventories)
+        run_playbook("vault-key", arguments.inventories)
     else:
-        run_playbook("rotate", inventories, {"rotate": "all" if arguments.all else ",".join(names)})
+        run_playbook("rotate", arguments.inventories, {"rotate": "all" if arguments.all else ",".join(names)})
     return 0
