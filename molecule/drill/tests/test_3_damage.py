@@ -8,6 +8,15 @@ from collections.abc import Callable
 
 from schoolstack.deployment import Deployment
 
+# All along the pack, since restic decides in which order pieces of files come to lie in it; a piece of a large
+# file is no shorter than 512 KiB.
+DAMAGE = """
+import os, sys
+with open(sys.argv[1], "r+b") as pack:
+    for place in range(1000, os.path.getsize(sys.argv[1]) - 1000, 200_000):
+        pack.seek(place)
+        pack.write(b"damage")
+"""
 REPOSITORY = "/var/lib/schoolstack-backup/repositories/voorbeeldschool.localhost/server"
 
 
@@ -19,12 +28,12 @@ def test_a_damaged_pack_is_found_and_named_and_the_backup_before_it_is_put_back(
     time.sleep(1)  # moments count in seconds
     packs = f"find {REPOSITORY}/data -type f | sort"
     before = set(vault.shell(packs).splitlines())
-    # Larger than a pack, so that the largest new one holds nothing else; a database's dump would take less.
+    # Several packs' worth: most of the largest new one is of this file.
     school.shell("echo after >/var/lib/portal/note; head -c 40000000 /dev/urandom >/var/lib/portal/large")
     assert program("backup").code == 0
     new = set(vault.shell(packs).splitlines()) - before
     victim = vault.shell(f"ls -S {' '.join(sorted(new))} | head -1").strip()
-    vault.shell(f"cp -p {victim} /root/pack; printf damage | dd of={victim} bs=1 seek=1000 conv=notrunc 2>&1")
+    vault.shell(f"cp -p {victim} /root/pack; python3 -c '{DAMAGE}' {victim}")
     try:
         found = program("check-all")
         assert found.code == 1
