@@ -47,11 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 refused or failed with a plain sentence on standard error.
     """
-    arguments = build_parser().parse_args(argv)
-    # For the playbooks it runs as well.
-    if getattr(arguments, "language", ""):
-        os.environ["SCHOOL_LANGUAGE"] = arguments.language
     try:
+        arguments = build_parser().parse_args(argv)
+        # For the playbooks it runs as well.
+        if getattr(arguments, "language", ""):
+            os.environ["SCHOOL_LANGUAGE"] = arguments.language
         return int(arguments.run(arguments))
     except SchoolError as error:
         print(f"school: {error}", file=sys.stderr)

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from schoolstack.artefacts import command
-from schoolstack.errors import SchoolError
 
 PROJECT = Path(__file__).parents[2]
 HELLO = b"hello"
@@ -144,8 +143,3 @@ def test_the_command_prints_a_table_and_why(school, capsys):
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1].split() == ["hello", "1", "hello-1.tar", "missing"]
     assert "school: hello 1 could not be had from" in printed.err
-
-
-def test_a_missing_inventory_is_refused(school):
-    with pytest.raises(SchoolError, match="there is no inventory /nowhere"):
-        command.examine(["/nowhere"], fetch=False)

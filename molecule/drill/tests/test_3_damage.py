@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from schoolstack.deployment import Deployment
 
-# All along the pack, since restic decides in which order pieces of files come to lie in it; a piece of a large
-# file is no shorter than 512 KiB.
+# All along the pack, since restic decides in which order pieces of files come to lie in it; a piece of a
+# large file is no shorter than 512 KiB.
 DAMAGE = """
 import os, sys
 with open(sys.argv[1], "r+b") as pack:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from schoolstack.arguments import add_inventory
 from schoolstack.deployment import ROOT, playbook_command
 from schoolstack.errors import SchoolError
 
@@ -22,17 +23,13 @@ COLUMNS = ("name", "version", "file", "size", "state")
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``school artefacts fetch`` and ``school artefacts list``."""
-    parser = subparsers.add_parser("artefacts", help="pinned upstream artefacts, in one verified folder")
+    parser = subparsers.add_parser(
+        "artefacts", help="pinned upstream artefacts of a school's roles, or of all, in one verified folder"
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, text in (("fetch", "fetch what is missing"), ("list", "show what is there")):
         action = actions.add_parser(name, help=text)
-        action.add_argument(
-            "-i",
-            "--inventory",
-            action="append",
-            default=[],
-            help="the school; the artefacts of all roles without it",
-        )
+        add_inventory(action, required=False)
         action.set_defaults(run=run, action=name)
 
 
@@ -45,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SchoolError: when Ansible stops before it has looked at the artefacts.
     """
-    rows = examine(arguments.inventory, fetch=arguments.action == "fetch")
+    rows = examine(arguments.inventories, fetch=arguments.action == "fetch")
     print(table(rows))
     for row in rows:
         if row["reason"]:
@@ -53,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(row["state"] in ("missing", "refused") for row in rows))
 
 
-def examine(inventories: Sequence[str], fetch: bool) -> list[dict[str, Any]]:
+def examine(inventories: Sequence[Path], fetch: bool) -> list[dict[str, Any]]:
     """Have Ansible look at the artefacts.
 
     Args:
@@ -63,10 +60,7 @@ def examine(inventories: Sequence[str], fetch: bool) -> list[dict[str, Any]]:
     Returns:
         The rows that the action plugin ``school_artefacts`` reports.
     """
-    for inventory in inventories:
-        if not Path(inventory).exists():
-            raise SchoolError(f"there is no inventory {inventory}: give the path of one after -i")
-    command = playbook_command("artefacts", [Path(inventory).absolute() for inventory in inventories])
+    command = playbook_command("artefacts", inventories)
     if not fetch:
         command.append("--check")
     ran = subprocess.run(
