@@ -23,9 +23,7 @@ COLUMNS = ("name", "version", "file", "size", "state")
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``school artefacts fetch`` and ``school artefacts list``."""
-    parser = subparsers.add_parser(
-        "artefacts", help="pinned upstream artefacts of a school's roles, or of all, in one verified folder"
-    )
+    parser = subparsers.add_parser("artefacts", help="pinned upstream artefacts, in one verified folder")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, text in (("fetch", "fetch what is missing"), ("list", "show what is there")):
         action = actions.add_parser(name, help=text)
