@@ -21,6 +21,8 @@ from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
 
 ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding="utf-8")
+# Tables that Keycloak writes by itself while nobody does anything.
+OWN = "offline_user_session|offline_client_session|revoked_token|server_config|jgroups_ping|event_entity"
 # Seconds after which a server that has booted has its sign-in.
 BOOTED_S = 120
 
@@ -91,6 +93,20 @@ def ask(deployment: Deployment, expression: str) -> Any:
     return json.loads(
         subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
     )
+
+
+def add_pupil(deployment: Deployment, username: str, password: str) -> None:
+    """Make an account whose password is known, as the class list makes them."""
+    credentials = [{"type": "password", "value": password}]
+    person = {"username": username, "enabled": True, "groups": ["/role/pupil"], "credentials": credentials}
+    person |= {"firstName": "Test", "lastName": "Test"}
+    ask(deployment, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+
+
+def rows(deployment: Deployment) -> str:
+    """Return a digest of everything in Keycloak's database that people and playbooks have written."""
+    inserts = "pg_dump -U postgres --data-only --inserts keycloak | grep ^INSERT"
+    return deployment.shell(f"{inserts} | grep -vE 'public.({OWN}) ' | sort | sha256sum")
 
 
 def can_sign_in(deployment: Deployment) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_school import cut, start
+from lab_school import cut, rows, start
 
 from schoolstack.deployment import ROOT, Deployment
 from schoolstack.hosts.lab import Lab
@@ -27,10 +27,6 @@ MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9]
 
 HOME = "/var/lib/schoolstack/backup"
 KEEPER = "/var/lib/schoolstack-backup"
-# Every row of every table, in an order of its own.
-ROWS = "pg_dump -U postgres --data-only --inserts keycloak | grep ^INSERT | sort | sha256sum"
-# Tables that Keycloak writes by itself while nobody does anything.
-OWN = "offline_user_session|offline_client_session|revoked_token|server_config|jgroups_ping|event_entity"
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +73,6 @@ def state(school: Deployment) -> dict:
     """Return what the program knows."""
     found: dict = json.loads(school.shell(f"cat {HOME}/state.json"))
     return found
-
-
-def rows(school: Deployment) -> str:
-    """Return a digest of everything in the database that people and playbooks have written."""
-    return school.shell(ROWS.replace("| sort", f"| grep -vE 'public.({OWN}) ' | sort"))
 
 
 def new_files(school: Deployment) -> None:

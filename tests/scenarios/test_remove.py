@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_school import ask
+from lab_school import add_pupil, ask
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
@@ -116,10 +116,7 @@ def test_what_is_removed_leaves_nothing_but_its_data_and_finds_it_again(
     whole = school.holds("keycloak", "portal")
     whole.play("site")
     assert realm(whole) != realm_before
-    credentials = [{"type": "password", "value": PASSWORD}]
-    person = {"username": PERSON, "enabled": True, "groups": ["/role/pupil"], "credentials": credentials}
-    person |= {"firstName": "Test", "lastName": "Test"}
-    ask(whole, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+    add_pupil(whole, PERSON, PASSWORD)
     find_person = f"admin.get('school', 'users', username={PERSON!r}, exact='true')[0]['id']"
     person_id = ask(whole, find_person)
     assert arrives(whole, whole.url("portal"))

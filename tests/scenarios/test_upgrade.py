@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
-from lab_school import ask, can_sign_in, cut_at, play, school_on, start, wait_for_sign_in
+from lab_school import add_pupil, can_sign_in, cut_at, play, school_on, start, wait_for_sign_in
 
 from schoolstack.deployment import ROOT, Deployment
 from schoolstack.signin import sign_in
@@ -196,10 +196,7 @@ def fill(school: Deployment, release: Path) -> None:
     made = play(school, "site", root=release)
     assert made.code == 0, made.text[-3000:]
     school.play("roster", roster_apply=True)
-    person = {"username": PERSON, "enabled": True, "groups": ["/role/pupil"]}
-    person |= {"firstName": "Test", "lastName": "Test"}
-    person["credentials"] = [{"type": "password", "value": PASSWORD}]
-    ask(school, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+    add_pupil(school, PERSON, PASSWORD)
     assert len(content(school)["people"]) > 60
 
 
