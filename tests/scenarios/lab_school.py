@@ -24,7 +24,7 @@ ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding
 # Tables that Keycloak writes by itself while nobody does anything.
 OWN = "offline_user_session|offline_client_session|revoked_token|server_config|jgroups_ping|event_entity"
 # Seconds after which a server that has booted has its sign-in.
-BOOTED_S = 120
+BOOTED_S = 300
 
 
 def inventory(folder: Path, *applications: str) -> Path:

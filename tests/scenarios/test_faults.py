@@ -88,7 +88,7 @@ def not_good(school: Deployment) -> set[tuple[str, str, str]]:
 # The words of the task that begins on an empty server, and how many seconds later the power goes: while
 # packages are installed, an archive comes, Keycloak is built, it fills its database, and its realm is made.
 FIRST_RUN = [
-    ("Install the database server", 5.0),
+    ("Install postgresql-17", 5.0),
     ("Copy to the server keycloak", 2.0),
     ("Build Keycloak for its options", 5.0),
     ("Wait until it answers", 8.0),
