@@ -199,11 +199,13 @@ SMALL_DISK = f"""
 systemctl stop postgresql 'postgresql@*'; cp -a {DATA} /root/kept
 mount -t tmpfs -o size=$(($(du -sm {DATA} | cut -f1) + 90))m,mode=0755,uid=postgres,gid=postgres none {DATA}
 cp -a /root/kept/. {DATA}; systemctl start postgresql"""
-# Changes that need ever more of its log, until it ends for want of room.
-WRITE_ON = """
+# Changes that need ever more of its log, until it ends for want of room and cannot start either.
+CHANGE = "SELECT pg_logical_emit_message(false, 'full', repeat('x', 8000000))"
+WRITE_ON = f"""
 for change in $(seq 50); do
-    pg_isready -q || break
-    psql -U postgres -XAtc "SELECT pg_logical_emit_message(false, 'full', repeat('x', 8000000))" || true
+    systemctl --quiet is-active 'postgresql@*' || break
+    psql -U postgres -d keycloak -XAtc "{CHANGE}" || sleep 0.5
+    dd if=/dev/zero bs=4k oflag=append conv=notrunc of={DATA}/full || true
 done >/dev/null 2>&1"""
 
 

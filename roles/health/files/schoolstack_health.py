@@ -420,7 +420,7 @@ def database(records: Sequence[Mapping[str, Any]]) -> str:
     engines = {one["engine"] for record in records for one in record.get("databases", [])}
     if "postgresql" not in engines:
         return ""
-    said = output("pg_isready").strip()
+    said = output("pg_isready", "--username=postgres").strip()
     return "" if said.endswith("accepting connections") else short(said or "pg_isready")
 
 
