@@ -276,6 +276,14 @@ def downloads_are_pinned(project: Project) -> Iterator[str]:
 
 
 @rule
+def packages_come_through_one_door(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        for task in role.tasks:
+            if task.module == "apt" and role.name != "host":
+                yield f"{task.place}: {task.content.get('name')} does not install by host's packages"
+
+
+@rule
 def artefacts_are_pinned_by_sha256(project: Project) -> Iterator[str]:
     for place, artefact in _artefacts(project):
         missing = {"name", "version", "file", "sha256", "sources"} - artefact.keys()

@@ -115,6 +115,7 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
     ("nothing_is_the_latest", {"roles/a/vars/artefacts.yml": "a_artefacts: [{name: x, version: newest}]\n"}),
     ("no_task_is_kept_from_a_test", task("ansible.builtin.command: x\n  tags: molecule-idempotence-notest")),
     ("a_rescue_states_its_recovery", {"roles/a/tasks/x.yml": "- block: []\n  rescue:\n    - meta: noop\n"}),
+    ("packages_come_through_one_door", task("ansible.builtin.apt: {name: x}")),
     ("downloads_are_pinned", task("ansible.builtin.get_url: {url: 'https://x/y', dest: /y}")),
     (
         "downloads_are_pinned",

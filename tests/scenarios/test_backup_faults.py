@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -13,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab_school import cut, rows, start
 
-from schoolstack.deployment import ROOT, Deployment, playbook_command
+from schoolstack.deployment import ROOT, Deployment
 from schoolstack.hosts.lab import Lab
 
 pytestmark = [
@@ -27,10 +27,6 @@ MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9]
 
 HOME = "/var/lib/schoolstack/backup"
 KEEPER = "/var/lib/schoolstack-backup"
-# Every row of every table, in an order of its own.
-ROWS = "pg_dump -U postgres --data-only --inserts keycloak | grep ^INSERT | sort | sha256sum"
-# Tables that Keycloak writes by itself while nobody does anything.
-OWN = "offline_user_session|offline_client_session|revoked_token|server_config|jgroups_ping|event_entity"
 
 
 @pytest.fixture(scope="module")
@@ -79,23 +75,9 @@ def state(school: Deployment) -> dict:
     return found
 
 
-def rows(school: Deployment) -> str:
-    """Return a digest of everything in the database that people and playbooks have written."""
-    return school.shell(ROWS.replace("| sort", f"| grep -vE 'public.({OWN}) ' | sort"))
-
-
 def new_files(school: Deployment) -> None:
     """Give the next backup something to carry."""
     school.shell("head -c 60000000 /dev/urandom >/var/lib/portal/files; sync")
-
-
-def cut_after(school: Deployment, process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Cut the server's power so long after a process has begun, and give it back."""
-    time.sleep(seconds)
-    school.lab.power_cut(school.name)
-    os.killpg(process.pid, signal.SIGKILL)  # Ansible's own children with it
-    process.wait()
-    school.lab.up(school.name)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -108,7 +90,7 @@ def test_a_power_cut_during_a_backup(school: Deployment, moment: float) -> None:
     new_files(school)
     before = state(school)["last_good"]
     command = [*school.lab.ssh_command(school.name), "schoolstack-backup backup"]
-    cut_after(school, subprocess.Popen(command, start_new_session=True), took * moment)
+    cut(school, subprocess.Popen(command, start_new_session=True), took * moment)
     assert state(school)["last_good"] == before
     assert said(school, "backup") == ""
     assert said(school, "check-all") == ""
@@ -123,15 +105,11 @@ def test_a_power_cut_during_a_restore(school: Deployment, moment: float) -> None
     wanted, files = rows(school), school.shell("sha256sum /var/lib/portal/files")
     spoiled = "delete from credential; create table since (what text)"
     school.shell(f"psql -U postgres -d keycloak -qc '{spoiled}'; rm /var/lib/portal/files")
-    command = playbook_command("restore", school.inventories, {"restore_overwrite": True})
-    environment = {**os.environ, "SCHOOLSTACK_ARTEFACTS": str(school.lab.state.root / "artefacts")}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    process = start(school, "restore", restore_overwrite=True)
     # From where it puts back the authority until the last application runs again.
     noted = f"until [ -e {HOME}/restoring.json ]; do sleep 0.1; done"
     school.shell(f"timeout 120 sh -c '{noted}'")
-    cut_after(school, process, 35 * moment)
+    cut(school, process, 35 * moment)
     assert school.shell(f"ls {HOME}/restoring.json")
     school.play("restore", restore_overwrite=True)
     assert rows(school) == wanted

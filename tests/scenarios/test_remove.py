@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab_school import add_pupil, ask
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
@@ -31,7 +32,6 @@ systemctl list-units --all --state=not-found,failed --no-legend --plain 'keycloa
 find /var/lib /var/log -mindepth 1 -maxdepth 1 ! -path /var/lib/schoolstack | sort
 find /var/lib/schoolstack /etc/apt /etc/cron* /etc/logrotate.d -type f | sort
 """
-ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding="utf-8")
 PERSON, PASSWORD = "test-returning", secrets.token_urlsafe(12)
 
 
@@ -67,16 +67,6 @@ def state(deployment: Deployment) -> set[str]:
     script = FINGERPRINT + LEFT_OVERS
     return set(
         subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout.splitlines()
-    )
-
-
-def ask(deployment: Deployment, expression: str) -> Any:
-    """Evaluate an expression with ``admin``, a connection to Keycloak's Admin API, on the server itself."""
-    sign_in_there = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
-    script = f"{ADMIN_API}\n{sign_in_there}\nprint(json.dumps({expression}))"
-    command = [*deployment.lab.ssh_command(deployment.name), "python3 -"]
-    return json.loads(
-        subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
     )
 
 
@@ -126,10 +116,7 @@ def test_what_is_removed_leaves_nothing_but_its_data_and_finds_it_again(
     whole = school.holds("keycloak", "portal")
     whole.play("site")
     assert realm(whole) != realm_before
-    credentials = [{"type": "password", "value": PASSWORD}]
-    person = {"username": PERSON, "enabled": True, "groups": ["/role/pupil"], "credentials": credentials}
-    person |= {"firstName": "Test", "lastName": "Test"}
-    ask(whole, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+    add_pupil(whole, PERSON, PASSWORD)
     find_person = f"admin.get('school', 'users', username={PERSON!r}, exact='true')[0]['id']"
     person_id = ask(whole, find_person)
     assert arrives(whole, whole.url("portal"))

@@ -9,23 +9,20 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import tarfile
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import yaml
+from lab_school import add_pupil, can_sign_in, cut_at, play, school_on, start, wait_for_sign_in
 
-from schoolstack.deployment import ROOT, Deployment, playbook_command
-from schoolstack.hosts.lab import Lab
+from schoolstack.deployment import ROOT, Deployment
 from schoolstack.signin import sign_in
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
@@ -42,52 +39,12 @@ OLDER = {
     "sources": PINS[OLD]["sources"][:1],
 }
 
-ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding="utf-8")
 SERVER = "upgrade-server"
 PERSON, PASSWORD = "test-person", secrets.token_urlsafe(12)
 # Seconds between two questions whether people can sign in.
 BEAT = 0.1
 # Bounds what is measured on two cores, where it takes about half a minute.
 DOWNTIME_S = 180
-
-
-@dataclass
-class Ended:
-    """How a playbook ended, and what it said."""
-
-    code: int
-    text: str
-
-
-def start(
-    deployment: Deployment, playbook: str, root: Path = ROOT, **variables: Any
-) -> subprocess.Popen[str]:
-    """Start a playbook, of this release or another, that says which task begins."""
-    command = playbook_command(playbook, deployment.inventories, variables)
-    artefacts = str(deployment.lab.state.root / "artefacts")
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SCHOOLSTACK_ARTEFACTS": artefacts}
-    environment |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "SCHOOL_LANGUAGE": "en"}
-    return subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def play(deployment: Deployment, playbook: str, root: Path = ROOT, **variables: Any) -> Ended:
-    """Run a playbook to its end, good or bad."""
-    process = start(deployment, playbook, root, **variables)
-    text, _ = process.communicate()
-    print(text)
-    return Ended(process.returncode, " ".join(text.split()))
-
-
-def ask(deployment: Deployment, expression: str) -> Any:
-    """Evaluate an expression with ``admin``, a connection to Keycloak's Admin API, on the server itself."""
-    sign_in_there = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
-    script = f"{ADMIN_API}\n{sign_in_there}\nprint(json.dumps({expression}))"
-    command = [*deployment.lab.ssh_command(deployment.name), "python3 -"]
-    return json.loads(
-        subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
-    )
 
 
 def content(deployment: Deployment) -> dict[str, Any]:
@@ -127,15 +84,6 @@ def assert_runs(deployment: Deployment, version: str, before: Mapping[str, Any])
     assert "before_upgrade" not in fresh.shell("psql -U postgres -XAt -c 'SELECT datname FROM pg_database'")
     assert fresh.shell("ls /var/lib/schoolstack/upgrade 2>/dev/null || true") == ""
     assert fresh.shell("systemctl --failed --no-legend") == ""
-
-
-def can_sign_in(deployment: Deployment) -> bool:
-    """Return whether the sign-in answers at its public address."""
-    url = deployment.url("keycloak", "/realms/school/.well-known/openid-configuration")
-    try:
-        return bool(deployment.browser().session.get(url, timeout=5).status_code == 200)
-    except requests.RequestException:
-        return False
 
 
 @dataclass
@@ -225,28 +173,6 @@ def shows_no_sign_in_page(name: str, data: bytes) -> bytes:
 # The school
 
 
-def inventory(folder: Path, *applications: str) -> Path:
-    """Write an inventory of the demo's school with these applications."""
-    for part in ("group_vars", "class-list"):
-        (folder / part).symlink_to(ROOT / "inventories" / "demo" / part)
-    groups = ["host", "firewall", "backup", "certificates", "postgresql", "nginx", *applications]
-    members = {group: {"hosts": {"server": None}} for group in groups}
-    (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"server": {}}, "children": members}}))
-    return folder
-
-
-@contextmanager
-def school_on(name: str, folder: Path, *applications: str) -> Iterator[Deployment]:
-    lab = Lab()
-    lab.down(name)
-    lab.up(name)
-    try:
-        yield Deployment(inventory(folder, *applications), name, lab)
-    finally:
-        lab.down(name)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 # What the older versions do not know of a realm.
 UNKNOWN_THEN = ("webAuthnPolicyPasswordlessResidentKey",)
 
@@ -270,10 +196,7 @@ def fill(school: Deployment, release: Path) -> None:
     made = play(school, "site", root=release)
     assert made.code == 0, made.text[-3000:]
     school.play("roster", roster_apply=True)
-    person = {"username": PERSON, "enabled": True, "groups": ["/role/pupil"]}
-    person |= {"firstName": "Test", "lastName": "Test"}
-    person["credentials"] = [{"type": "password", "value": PASSWORD}]
-    ask(school, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+    add_pupil(school, PERSON, PASSWORD)
     assert len(content(school)["people"]) > 60
 
 
@@ -297,10 +220,7 @@ def kept(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
 def school(kept: Deployment) -> Deployment:
     """The school as it was kept, answering."""
     kept.lab.reset(SERVER, "old")
-    deadline = time.monotonic() + 120
-    while not can_sign_in(kept):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_for_sign_in(kept)
     return kept
 
 
@@ -397,28 +317,13 @@ MOMENTS = [
 ]
 
 
-def cut_at(deployment: Deployment, moment: str, after_s: float, **variables: Any) -> None:
-    """Start an upgrade, cut the server's power at a moment, and bring it back."""
-    process = start(deployment, "upgrade", app="keycloak", **variables)
-    for line in process.stdout or ():
-        if line.startswith("TASK [") and moment in line:
-            time.sleep(after_s)
-            deployment.lab.power_cut(deployment.name)
-            break
-    else:
-        pytest.fail(f"the upgrade has no task {moment!r}")
-    process.kill()
-    process.communicate()
-    deployment.lab.up(deployment.name)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("moment", "after_s"), MOMENTS)
 def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
     school: Deployment, moment: str, after_s: float
 ) -> None:
     before = content(school)
-    cut_at(school, moment, after_s)
+    cut_at(school, start(school, "upgrade", app="keycloak"), moment, after_s)
     assert play(school, "upgrade", app="keycloak").code == 0
     assert_runs(school, NEW, before)
     assert school.play("site").changed == 0
@@ -428,7 +333,8 @@ def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
 def test_a_power_cut_on_the_way_back_is_gone_to_its_end(school: Deployment, broken: Any) -> None:
     before, tables = content(school), tables_are_of(school)
     pins = broken("26.7.99", shows_no_sign_in_page)
-    cut_at(school, f"Put back with the data it had keycloak {OLD}", 0.3, keycloak_artefacts=pins)
+    process = start(school, "upgrade", app="keycloak", keycloak_artefacts=pins)
+    cut_at(school, process, f"Put back with the data it had keycloak {OLD}", 0.3)
     ended = play(school, "upgrade", app="keycloak", keycloak_artefacts=pins)
     assert f"Sign-in {OLD} runs on server again, with the data it had before" in ended.text
     assert_runs(school, OLD, before)

@@ -225,6 +225,7 @@ def test_updates_are_judged(lists, security, samples, state, key):
 SERVER = {
     "applications": [APPLICATION],
     "disks": {},
+    "database": "",
     "backup": GOOD_BACKUP,
     "clock": {"container": False, "synchronized": True},
     "updates": {"lists": NOW, "security": []},
@@ -241,6 +242,7 @@ SERVER = {
         ({}, "good", "units"),
         ({"failed_units": ["apt-daily.service"]}, "look", "units_failed"),
         ({"reboot": True}, "look", "reboot_wanted"),
+        ({"database": "no response"}, "wrong", "database_not"),
         (
             {"certificates": [{"name": "old", "begins": 0.0, "ends": 1.0, "shown": None}]},
             "wrong",
@@ -253,6 +255,21 @@ def test_the_server_itself_is_judged(change, state, key):
     assert (state, key) in [judged(one) for one in found if one["application"] == ""]
     assert {one["title"] for one in found if one["application"] == "library"} == {"Library"}
     assert all(one["state"] == "good" for one in program.judge(SERVER, {}, NOW))
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ("/run:5432 - accepting connections\n", ""),
+        ("/run:5432 - rejecting connections\n", "/run:5432 - rejecting connections"),
+        ("/run:5432 - no response\n", "/run:5432 - no response"),
+        ("", "pg_isready"),
+    ],
+)
+def test_the_database_server_is_asked_where_an_application_needs_it(monkeypatch, said, wrong):
+    monkeypatch.setattr(program, "output", lambda *_: said)
+    assert program.database([{"databases": [{"engine": "postgresql", "name": "library"}]}, {}]) == wrong
+    assert program.database([{}]) == ""
 
 
 def test_security_updates_are_told_from_others(monkeypatch):

@@ -44,7 +44,7 @@ LISTS = (
     Path("/var/lib/apt/lists"),
 )
 # Where data grows; those on the same file system are one disk.
-PLACES = ("/", "/var", "/var/lib", "/var/log", "/opt", "/srv")
+PLACES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/opt", "/srv")
 
 DAY_S = 86_400
 ANSWER_S = 10
@@ -156,6 +156,8 @@ def judge_server(seen: Seen, samples: Mapping[str, Any], now: float) -> Iterator
     """Yield what is to be said of the server itself."""
     for mount, disk in sorted(seen["disks"].items()):
         yield judge_disk(mount, disk, samples, now)
+    if said := seen["database"]:
+        yield finding("database", "wrong", "database_not", said=said)
     yield from judge_backup(seen["backup"], now)
     yield judge_clock(seen["clock"])
     yield judge_updates(seen["updates"], samples, now)
@@ -284,6 +286,7 @@ def look() -> Seen:
     return {
         "applications": [look_at(record) for record in records],
         "disks": disks([path for record in records for path in record["paths"].values()]),
+        "database": database(records),
         "backup": backup(),
         "clock": {
             "container": output("systemd-detect-virt", "--container").strip() not in ("", "none"),
@@ -410,6 +413,15 @@ def disks(places: Sequence[str]) -> dict[str, dict[str, int]]:
                 Path(place).stat().st_dev, (place, {"size": size, "free": state.f_frsize * state.f_bavail})
             )
     return dict(found.values())
+
+
+def database(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is wrong with the database server of the applications here; empty when nothing is."""
+    engines = {one["engine"] for record in records for one in record.get("databases", [])}
+    if "postgresql" not in engines:
+        return ""
+    said = output("pg_isready", "--username=postgres").strip()
+    return "" if said.endswith("accepting connections") else short(said or "pg_isready")
 
 
 def backup() -> Seen:

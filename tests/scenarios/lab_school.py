@@ -1,0 +1,155 @@
+"""A school on a test host, as the scenarios here treat it: made, asked, cut off in the middle of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from schoolstack.deployment import ROOT, Deployment, playbook_command
+from schoolstack.hosts.lab import Lab
+
+ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding="utf-8")
+# Tables that Keycloak writes by itself while nobody does anything.
+OWN = "offline_user_session|offline_client_session|revoked_token|server_config|jgroups_ping|event_entity"
+# Seconds after which a server that has booted has its sign-in.
+BOOTED_S = 300
+
+
+def inventory(folder: Path, *applications: str) -> Path:
+    """Write an inventory of the demo's school with these applications."""
+    for part in ("group_vars", "class-list"):
+        (folder / part).symlink_to(ROOT / "inventories" / "demo" / part)
+    groups = ["host", "firewall", "backup", "certificates", "postgresql", "nginx", *applications]
+    members = {group: {"hosts": {"server": None}} for group in groups}
+    (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"server": {}}, "children": members}}))
+    return folder
+
+
+@contextlib.contextmanager
+def school_on(name: str, folder: Path, *applications: str) -> Iterator[Deployment]:
+    """Have a school with these applications, and nothing of it yet, on a new test host."""
+    lab = Lab()
+    lab.down(name)
+    lab.up(name)
+    try:
+        yield Deployment(inventory(folder, *applications), name, lab)
+    finally:
+        lab.down(name)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Ended:
+    """How a playbook ended, and what it said."""
+
+    code: int
+    text: str
+
+
+def start(
+    deployment: Deployment, playbook: str, root: Path = ROOT, **variables: Any
+) -> subprocess.Popen[str]:
+    """Start a playbook, of this release or another, that says which task begins."""
+    command = playbook_command(playbook, deployment.inventories, variables)
+    artefacts = str(deployment.lab.state.root / "artefacts")
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SCHOOLSTACK_ARTEFACTS": artefacts}
+    environment |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "SCHOOL_LANGUAGE": "en"}
+    return subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def play(deployment: Deployment, playbook: str, root: Path = ROOT, **variables: Any) -> Ended:
+    """Run a playbook to its end, good or bad."""
+    process = start(deployment, playbook, root, **variables)
+    text, _ = process.communicate()
+    print(text)
+    return Ended(process.returncode, " ".join(text.split()))
+
+
+def ask(deployment: Deployment, expression: str) -> Any:
+    """Evaluate an expression with ``admin``, a connection to Keycloak's Admin API, on the server itself."""
+    sign_in_there = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
+    script = f"{ADMIN_API}\n{sign_in_there}\nprint(json.dumps({expression}))"
+    command = [*deployment.lab.ssh_command(deployment.name), "python3 -"]
+    return json.loads(
+        subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
+    )
+
+
+def add_pupil(deployment: Deployment, username: str, password: str) -> None:
+    """Make an account whose password is known, as the class list makes them."""
+    credentials = [{"type": "password", "value": password}]
+    person = {"username": username, "enabled": True, "groups": ["/role/pupil"], "credentials": credentials}
+    person |= {"firstName": "Test", "lastName": "Test"}
+    ask(deployment, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+
+
+def rows(deployment: Deployment) -> str:
+    """Return a digest of everything in Keycloak's database that people and playbooks have written."""
+    inserts = "pg_dump -U postgres --data-only --inserts keycloak | grep ^INSERT"
+    return deployment.shell(f"{inserts} | grep -vE 'public.({OWN}) ' | sort | sha256sum")
+
+
+def can_sign_in(deployment: Deployment) -> bool:
+    """Return whether the sign-in answers at its public address."""
+    url = deployment.url("keycloak", "/realms/school/.well-known/openid-configuration")
+    try:
+        return bool(deployment.browser().session.get(url, timeout=5).status_code == 200)
+    except requests.RequestException:
+        return False
+
+
+def wait_for_sign_in(deployment: Deployment) -> None:
+    """Wait until a server that was started has its sign-in."""
+    deadline = time.monotonic() + BOOTED_S
+    while not can_sign_in(deployment):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def cut(deployment: Deployment, process: subprocess.Popen[Any], after_s: float = 0.0) -> None:
+    """Cut the server's power so long from now, end what worked on it, and give the power back."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=after_s)  # not only waiting: it may have more to say than a pipe holds
+    deployment.lab.power_cut(deployment.name)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # Ansible's own children with it
+    process.communicate()
+    deployment.lab.up(deployment.name)
+
+
+def cut_at(deployment: Deployment, process: subprocess.Popen[str], moment: str, after_s: float) -> None:
+    """Cut the server's power so long after a playbook's task has begun, and give it back.
+
+    Args:
+        deployment: the school.
+        process: the playbook, from :func:`start`.
+        moment: words of the task's name.
+        after_s: seconds.
+    """
+    said = []
+    for line in process.stdout or ():
+        said.append(line)
+        if line.startswith("TASK [") and moment in line:
+            cut(deployment, process, after_s)
+            return
+    pytest.fail(f"the run has no task {moment!r}:\n{''.join(said[-40:])}")
