@@ -38,7 +38,17 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleN
     """The program's modules, with a home and sentences of their own."""
     monkeypatch.syspath_prepend(str(PROGRAM))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    names = ("words", "places", "repository", "databases", "folders", "making", "restoring", "watching")
+    names = (
+        "words",
+        "places",
+        "repository",
+        "databases",
+        "folders",
+        "keys",
+        "making",
+        "restoring",
+        "watching",
+    )
     for name in names:
         sys.modules.pop(name, None)
     modules = {name: __import__(name) for name in names}
