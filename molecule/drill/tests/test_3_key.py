@@ -1,4 +1,4 @@
-"""The key of the backups is replaced: the new one opens all there is, the old one nothing, and backups go on."""
+"""The key of the backups is replaced: the new one opens all there is, the old one nothing; backups go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups go to an S3 bucket instead: made, checked, read back, and under a new key. All is put back after."""
+"""Backups go to an S3 bucket instead: made, checked, read back, and under a new key. Then all is put back."""
 
 from __future__ import annotations
 
