@@ -276,6 +276,18 @@ def test_only_looking_notes_nothing(program: SimpleNamespace, monkeypatch: pytes
     assert not program.places.RESTORING.exists()
 
 
+def test_all_folders_that_an_application_declares_are_backed_up(
+    program: SimpleNamespace, tmp_path: Path
+) -> None:
+    own, further = tmp_path / "own", tmp_path / "further"
+    for folder in (own, further):
+        folder.mkdir()
+    paths = {"paths": {"data": str(own)}, "backup": {"paths": [str(further)]}}
+    described = program.making._described({"title": "Alpha", "version": "1", **paths}, {})
+    manifest = {"sources": {}, "applications": {"alpha": described}}
+    assert program.making.paths_of(manifest) == [str(own), str(further)]
+
+
 def test_a_server_installed_anew_does_not_back_up_its_emptiness(
     program: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
