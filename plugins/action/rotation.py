@@ -17,7 +17,7 @@ from schoolstack.errors import SchoolError
 from schoolstack.messages import say
 from schoolstack.safe import Secret, Store, of_school, vault_key
 from schoolstack.safe.declared import VAULT_KEY
-from schoolstack.safe.store import PREVIOUS
+from schoolstack.safe.store import NEXT, PREVIOUS
 
 DOCUMENTATION = r"""
 name: rotation
@@ -30,12 +30,13 @@ options:
     step:
         description:
             - C(list) shows the secrets. C(check) refuses what cannot be replaced.
+            - C(prepare) has ready the new values of those of kind C(kept), which servers have to know before.
             - C(replace) writes new values into the inventory; C(finish) forgets the old ones and says what
               was done.
             - C(prove) fails unless a new secret works on this server and the old one does not.
             - C(vault_key) puts the inventory under a new key.
         type: str
-        choices: [list, check, replace, prove, finish, vault_key]
+        choices: [list, check, prepare, replace, prove, finish, vault_key]
         required: true
     names:
         description: The secrets; C(all) stands for each for which nobody outside has to be asked.
@@ -66,7 +67,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "step": {
         "type": "str",
         "required": True,
-        "choices": ["list", "check", "replace", "prove", "finish", "vault_key"],
+        "choices": ["list", "check", "prepare", "replace", "prove", "finish", "vault_key"],
     },
     "names": {"type": "list", "elements": "str", "default": []},
     "new_works": {"type": "bool", "default": False},
@@ -101,7 +102,7 @@ class ActionModule(ActionBase):
     def _list(self) -> dict[str, Any]:
         rows = [(say("rotate.head.name"), say("rotate.head.what"), say("rotate.head.state"))]
         for secret in self._secrets.values():
-            begun = self._store.path(secret.name, PREVIOUS).exists()
+            begun = any(self._store.path(secret.name, kind).exists() for kind in (PREVIOUS, NEXT))
             rows.append((secret.name, secret.what, say(f"rotate.kind.{'begun' if begun else secret.kind}")))
         rows.append(("vault-key", say("rotate.what.vault_key"), say("rotate.kind.vault_key")))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -128,6 +129,13 @@ class ActionModule(ActionBase):
         self._refuse_some_servers()
         return {"secrets": [asdict(secret) for secret in meant]}
 
+    def _prepare(self) -> dict[str, Any]:
+        self._refuse_some_servers()
+        for name in self._names():
+            if self._secrets[name].kind == "kept":
+                self._store.prepare(name)
+        return {}
+
     def _replace(self) -> dict[str, Any]:
         self._refuse_some_servers()
         for name in self._names():
@@ -149,7 +157,7 @@ class ActionModule(ActionBase):
         for name in self._names():
             secret = self._secrets[name]
             self._store.forget_previous(name)
-            done = "renewed" if secret.kind == "renewed" else "one"
+            done = secret.kind if secret.kind in ("renewed", "kept") else "one"
             self._say(say(f"rotate.done_{done}", name=name, what=secret.what[0].upper() + secret.what[1:]))
         for server, applications in sorted(self.options["silent"].items()):
             for found in applications.values():

@@ -35,10 +35,11 @@ options:
     part:
         description:
             - What is wanted of it. C(previous) is the value before, empty when no replacement is under way.
+            - C(upcoming) is the value that is made ready to take its place, empty when there is none.
             - C(renewal), of something that servers make for themselves, is the moment since which it has
               to be made anew, empty when that was never asked. It is no secret.
         type: str
-        choices: [value, previous, renewal]
+        choices: [value, previous, upcoming, renewal]
         default: value
     secrets_dir:
         description: Where the secrets lie; the folder C(secrets) beside the inventory when not set.
@@ -99,6 +100,8 @@ class LookupModule(LookupBase):
         match self.get_option("part"):
             case "previous":
                 return store.previous(name)
+            case "upcoming":
+                return store.upcoming(name)
             case "renewal":
                 return store.renewal(name)
             case _:

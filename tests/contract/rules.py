@@ -21,7 +21,10 @@ RULES: dict[str, Rule] = {}
 SHARED_DOORS = {"app": "app_declaration"}
 # Doors that several roles offer, so that who calls one needs not know which role it is, with the one variable
 # that all of them take.
-COMMON_DOORS = {"stage": "app_step", "rotated": "rotated_secret", "client_rotated": "rotated_secret"}
+COMMON_DOORS = {
+    "stage": "app_step",
+    **dict.fromkeys(("rotating", "rotated", "client_rotated"), "rotated_secret"),
+}
 # What an application's role may call: everything else reaches around `app`.
 OPEN_TO_APPLICATIONS = {"app", "archive"}
 # What an application is given and no door of its own takes away: other programs may use a Debian package too,
@@ -349,8 +352,10 @@ def every_secret_is_declared(project: Project) -> Iterator[str]:
         for name in sorted(used.keys() & kinds.keys()):
             if ("generate=false" in used[name]) != (kinds[name] == "provided"):
                 yield f"{role.name}: the secret {name} is made where it is provided, or the other way round"
-        if set(kinds.values()) - {"provided", "files", "kept"} and "rotated" not in role.specs:
+        if set(kinds.values()) - {"provided", "files"} and "rotated" not in role.specs:
             yield f"{role.name}: nothing proves its secrets when they are replaced; give it the door rotated"
+        if "kept" in kinds.values() and "rotating" not in role.specs:
+            yield f"{role.name}: nothing lets new secrets open what old ones did; give it the door rotating"
 
 
 # Every file.

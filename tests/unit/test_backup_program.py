@@ -38,7 +38,17 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleN
     """The program's modules, with a home and sentences of their own."""
     monkeypatch.syspath_prepend(str(PROGRAM))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    names = ("words", "places", "repository", "databases", "folders", "making", "restoring", "watching")
+    names = (
+        "words",
+        "places",
+        "repository",
+        "databases",
+        "folders",
+        "keys",
+        "making",
+        "restoring",
+        "watching",
+    )
     for name in names:
         sys.modules.pop(name, None)
     modules = {name: __import__(name) for name in names}
@@ -264,6 +274,18 @@ def test_what_is_under_way_is_continued_and_nothing_else_begun(
 def test_only_looking_notes_nothing(program: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(program, monkeypatch, manifest(), look_only=True)
     assert not program.places.RESTORING.exists()
+
+
+def test_all_folders_that_an_application_declares_are_backed_up(
+    program: SimpleNamespace, tmp_path: Path
+) -> None:
+    own, further = tmp_path / "own", tmp_path / "further"
+    for folder in (own, further):
+        folder.mkdir()
+    paths = {"paths": {"data": str(own)}, "backup": {"paths": [str(further)]}}
+    described = program.making._described({"title": "Alpha", "version": "1", **paths}, {})
+    manifest = {"sources": {}, "applications": {"alpha": described}}
+    assert program.making.paths_of(manifest) == [str(own), str(further)]
 
 
 def test_a_server_installed_anew_does_not_back_up_its_emptiness(

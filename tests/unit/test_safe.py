@@ -12,6 +12,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 
 from schoolstack.errors import SchoolError
 from schoolstack.safe import Store, of_school, vault_key
+from schoolstack.safe.store import NEXT
 
 
 @pytest.fixture
@@ -61,6 +62,46 @@ def test_a_replacement_cut_off_before_the_new_value_is_taken_up_again(store, mon
     store.replace("one", 32)
     assert store.get("one", None) != before
     assert store.previous("one") == before
+
+
+def test_a_value_made_ready_is_the_one_that_takes_the_place(store):
+    before = store.get("one", 40)
+    store.prepare("one")
+    upcoming = store.upcoming("one")
+    assert store.get("one", None) == before
+    assert len(upcoming) == 40
+    store.prepare("one")  # as a run that was cut off here does again
+    assert store.upcoming("one") == upcoming
+    store.replace("one", 32)
+    assert store.get("one", None) == upcoming
+    assert store.previous("one") == before
+    assert store.upcoming("one") == ""
+
+
+def test_none_is_made_ready_while_a_replacement_is_not_proven(store):
+    before = store.get("one", 32)
+    store.replace("one", 32)
+    after = store.get("one", None)
+    store.prepare("one")
+    store.replace("one", 32)
+    assert (store.upcoming("one"), store.get("one", None), store.previous("one")) == ("", after, before)
+
+
+def test_a_value_that_took_the_place_although_the_run_was_cut_off_is_not_taken_again(store):
+    before = store.get("one", 32)
+    store.prepare("one")
+    after, draft = store.upcoming("one"), store.path("one", NEXT)
+    content = draft.read_bytes()
+    store.replace("one", 32)
+    draft.write_bytes(content)  # the cut came before it went
+    store.prepare("one")
+    store.replace("one", 32)
+    assert (store.upcoming("one"), store.get("one", None), store.previous("one")) == ("", after, before)
+
+
+def test_nothing_is_made_ready_for_a_secret_without_a_value(store):
+    store.prepare("one")
+    assert names(store.folder) == []
 
 
 def test_a_secret_that_was_never_used_is_made_and_has_no_previous(store):
@@ -211,7 +252,10 @@ def test_secrets_follow_from_declarations():
             ],
         },
         "beta_app": {"name": "beta", "title": "Beta", "sign_in": {"protocol": "saml"}},
-        "gamma_secrets": [{"name": "gamma_key", "what": "z", "kind": "renewed"}],
+        "gamma_secrets": [
+            {"name": "gamma_key", "what": "z", "kind": "renewed"},
+            {"name": "gamma_old", "what": "w", "kind": "kept"},
+        ],
     }
     found = of_school(["gamma", "alpha", "beta"], lambda role, name: declared.get(name))
     assert [(secret.name, secret.kind, secret.role, secret.door) for secret in found] == [
@@ -220,6 +264,7 @@ def test_secrets_follow_from_declarations():
         ("alpha_own", "generated", "alpha", "rotated"),
         ("alpha_mail", "provided", "alpha", "rotated"),
         ("gamma_key", "renewed", "gamma", "rotated"),
+        ("gamma_old", "kept", "gamma", "rotated"),
     ]
     assert [secret.name for secret in found if not secret.can_be_made] == ["alpha_mail"]
 

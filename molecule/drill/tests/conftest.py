@@ -15,6 +15,7 @@ import pytest
 from schoolstack.demo.people import People
 from schoolstack.deployment import Deployment
 from schoolstack.hosts.lab import Lab
+from schoolstack.safe import Store
 
 # Tests may share helpers that stand beside them.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -47,6 +48,12 @@ def school() -> Deployment:
 def vault() -> Deployment:
     """The server that keeps its backups."""
     return Deployment(INVENTORY, "drill-vault", Lab())
+
+
+@pytest.fixture(scope="session")
+def store() -> Store:
+    """The school's secrets."""
+    return Store(INVENTORY / "secrets", INVENTORY / ".vault-key")
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,8 @@ class Secret:
         name: what it is called.
         what: what it is for.
         kind: who makes a new one: ``generated`` in the inventory, ``renewed`` by the servers themselves,
-            ``provided`` by somebody outside, handed in as ``files``, or ``kept``, because what it opened is
-            still needed.
+            ``provided`` by somebody outside, or handed in as ``files``; ``kept`` is generated too, but what
+            the old one opened is still needed, so the new one has to open it before it takes the place.
         group: the group of the servers where it is used.
         role: the role that knows whether it works.
         door: the entry point of that role.
@@ -41,7 +41,7 @@ class Secret:
     @property
     def can_be_made(self) -> bool:
         """Whether no one outside has to be asked for a new one."""
-        return self.kind in ("generated", "renewed")
+        return self.kind in ("generated", "renewed", "kept")
 
 
 def of_application(declaration: Mapping[str, Any], lang: str | None = None) -> Iterator[Secret]:

@@ -23,6 +23,8 @@ ALPHABET = string.ascii_letters + string.digits
 VALUE = ".vault"
 # The value before, for as long as it is not proven that nothing takes it any more.
 PREVIOUS = ".previous"
+# The value that is to take its place, where servers have to know it before.
+NEXT = ".next"
 # The moment since which something that servers make for themselves has to be new; no secret, so in clear.
 RENEWAL = ".renewal"
 
@@ -66,10 +68,38 @@ class Store:
         publish(path, _encrypted(_made(length), key))
         return self._read(path, key)  # a parallel run may have been first
 
+    def prepare(self, name: str) -> None:
+        """Have ready the value that :meth:`replace` is to give a secret; the secret stays as it is.
+
+        What was made ready before, or is replaced already and not proven yet, is left as it is.
+
+        Args:
+            name: what the secret is called; where it has no value yet there is nothing to prepare.
+
+        Raises:
+            SchoolError: it cannot be read.
+        """
+        path, upcoming = self.path(name), self.path(name, NEXT)
+        if not path.exists() or upcoming.exists():
+            return
+        value = self.get(name, None)
+        if self.previous(name) in ("", value):
+            publish(upcoming, _encrypted(_made(len(value)), self._key()))
+
+    def upcoming(self, name: str) -> str:
+        """Return the value made ready for a secret; empty when there is none.
+
+        Raises:
+            SchoolError: it cannot be read.
+        """
+        path = self.path(name, NEXT)
+        return self._read(path, self._key()) if path.exists() else ""
+
     def replace(self, name: str, length: int) -> None:
         """Give a secret a new value; what it was is kept until :meth:`forget_previous`.
 
-        One whose replacement was cut off, or not proven yet, keeps the value that it has got.
+        The new one is what :meth:`prepare` has made ready, if it has. One whose replacement was cut off, or
+        not proven yet, keeps the value that it has got.
 
         Args:
             name: what the secret is called.
@@ -86,7 +116,9 @@ class Store:
         if not kept.exists():
             os.link(path, kept)
         if self.previous(name) == value:
-            overwrite(path, _encrypted(_made(len(value)), self._key()))
+            made = self.upcoming(name) or _made(len(value))
+            overwrite(path, _encrypted(made, self._key()))
+        self.path(name, NEXT).unlink(missing_ok=True)
 
     def previous(self, name: str) -> str:
         """Return what a secret, or its renewal, was before its replacement; empty when none is under way.

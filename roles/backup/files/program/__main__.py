@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import keys
 import making
 import places
 import restoring
@@ -45,9 +46,12 @@ CHANGES: dict[str, tuple[str, Command]] = {
         "put one file or table to a side place",
         lambda settings: restoring.extract(settings, given()),
     ),
+    "key-add": ("let another key open the repository too", lambda settings: keys.add(settings, given())),
+    "key-remove": ("take a key away", lambda settings: keys.remove(settings, given())),
     "drilled": ("keep the result of a drill", lambda _: watching.drilled(given())),
 }
 LOOKS: dict[str, tuple[str, Command]] = {
+    "key-work": ("which keys open the repository", lambda settings: keys.work(settings, given())),
     "list": ("the backups there are", restoring.listed),
     "status": ("how old the last good backup is", watching.status),
     "alarm": ("fail when the last good backup is too old", watching.alarm),

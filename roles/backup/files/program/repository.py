@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from places import CACHE, ENVIRONMENT, KEY, load
@@ -43,15 +45,15 @@ TAG = "schoolstack"
 class Repository:
     """The backups of this server, and perhaps of others."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        """Remember where it is; nothing is asked of it yet."""
+    def __init__(self, settings: dict[str, Any], key_file: Path = KEY) -> None:
+        """Remember where it is and where its key is read; nothing is asked of it yet."""
         self.settings = settings
         self.environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": "/root",
             "TZ": "UTC",
             "RESTIC_REPOSITORY": settings["repository"],
-            "RESTIC_PASSWORD_FILE": str(KEY),
+            "RESTIC_PASSWORD_FILE": str(key_file),
             "RESTIC_CACHE_DIR": str(CACHE),
             **load(ENVIRONMENT, {}),
         }
@@ -61,35 +63,42 @@ class Repository:
         options = [word for option in self.settings["options"] for word in ("-o", option)]
         return ["restic", *options, *words]
 
-    def run(self, *words: str, output: IO[bytes] | int = subprocess.PIPE) -> bytes:
+    def run(self, *words: str, output: IO[bytes] | int = subprocess.PIPE, given: str = "") -> bytes:
         """Run restic and return its standard output.
 
         Args:
             words: the command and its arguments.
             output: where standard output goes instead.
+            given: a line for its standard input.
 
         Raises:
             RefusalError: it failed.
         """
-        found, watch = self._run(words, output)
+        found, watch = self._run(words, output, given)
         if watch and watch.reason == "locked":
             # Takes away only locks of this server's ended processes, and others after half an hour.
             self._run(("unlock",), subprocess.DEVNULL)
-            found, watch = self._run(words, output)
+            found, watch = self._run(words, output, given)
         if watch:
             self.refuse(watch)
         return found
 
-    def _run(self, words: Sequence[str], output: IO[bytes] | int) -> tuple[bytes, Watch | None]:
+    def _run(
+        self, words: Sequence[str], output: IO[bytes] | int, given: str = ""
+    ) -> tuple[bytes, Watch | None]:
         """Run restic once; return its standard output, and what it complained of when it failed."""
         with subprocess.Popen(
             self.command(*words),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.PIPE,
             env={**os.environ, **self.environment},
         ) as process:
             watch = Watch(process)
+            if process.stdin:
+                # It may have ended, for a reason that it says, before it reads.
+                with contextlib.suppress(BrokenPipeError), process.stdin as line:
+                    line.write(f"{given}\n".encode() if given else b"")
             found = process.stdout.read() if process.stdout else b""
             process.wait()
             watch.join()
