@@ -1,4 +1,4 @@
-"""Signing in, from the outside in: the network, the certificate, both applications, a person, what she may."""
+"""Signing in, from the outside in: network, certificate, both applications, a person, what she may."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Lessons: a Molecule scenario with a ``lab.yml``. The test hosts they run on are ``schoolstack.hosts.lab``'s."""
+"""Lessons: Molecule scenarios with a ``lab.yml``, on the test hosts of ``schoolstack.hosts``."""

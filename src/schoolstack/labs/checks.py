@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:  # the result passes through
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Write down how a check ended, or that it could not begin."""
     report = yield
     if call.when == "call" or call.excinfo:
@@ -46,4 +46,4 @@ def pytest_runtest_makereport(
             seen["said"] = " ".join(str(error).split()) or type(error).__name__
         with item.config.getoption("lab_report").open("a", encoding="utf-8") as file:
             file.write(json.dumps(seen) + "\n")
-    return report  # type: ignore[return-value]
+    return report

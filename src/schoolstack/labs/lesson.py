@@ -123,7 +123,7 @@ def _steps(steps: Mapping[str, Mapping[str, Any]], name: str, folder: Path) -> I
         for hint in step["hints"]:
             for code in set(hint.get("when", [])) - set(step["seen"]):
                 yield say("labs.unknown_sight", name=name, where=f"{step['id']}.hints", id=code)
-        cost = sum(hint["cost"] for hint in step["hints"] if "when" not in hint)
+        cost = max(sum(hint["cost"] for hint in fitting(step, code)) for code in step["seen"])
         if cost > step["points"]:
             yield say("labs.dear", name=name, id=step["id"], cost=cost, points=step["points"])
     try:
@@ -152,9 +152,14 @@ def _fault(
             yield say("labs.unknown_sight", name=name, where=f"{where}.fails", id=code)
     if symptom["step"] not in fault["fails"]:
         yield say("labs.no_symptom", name=name, id=where, step=symptom["step"])
-    for lang, text in symptom["text"].items():
+    for tongue, text in symptom["text"].items():
         if "{shows}" not in text:
-            yield say("labs.untold", name=name, id=where, lang=lang)
+            yield say("labs.untold", name=name, id=where, tongue=tongue)
+
+
+def fitting(step: Mapping[str, Any], code: str) -> list[Mapping[str, Any]]:
+    """Return the hints of a step that help when its check sees what ``code`` names."""
+    return [hint for hint in step["hints"] if "when" not in hint or code in hint["when"]]
 
 
 def _functions(path: Path) -> set[str]:

@@ -19,7 +19,7 @@ from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
 from schoolstack.hosts.state import make_folder, read_json, write_json
-from schoolstack.labs.lesson import Lesson, words
+from schoolstack.labs.lesson import Lesson, fitting, words
 from schoolstack.messages import say
 
 # The snapshot of a prepared host: to it every start and every reset returns.
@@ -52,7 +52,7 @@ class Attempt:
         fault: what is broken; empty in a lesson without faults.
         passed: seconds from the beginning to the first check that passed a step, by step.
         hints: number of each hint that was given, by step.
-        solved: whether the solution was taken, after which no step earns points.
+        solved: the steps that did not pass yet when the solution was taken; they earn no points.
         ended: when it was stopped or everything passed, in seconds since 1970; 0 while it goes on.
     """
 
@@ -60,7 +60,7 @@ class Attempt:
     fault: str = ""
     passed: dict[str, float] = field(default_factory=dict)
     hints: dict[str, list[int]] = field(default_factory=dict)
-    solved: bool = False
+    solved: list[str] = field(default_factory=list)
     ended: float = 0
 
 
@@ -115,11 +115,11 @@ class Seat:
 
     def points(self, attempt: Attempt, step: str) -> int:
         """Return the points a step has earned: none before it passes, less those its hints cost."""
-        if step not in attempt.passed or attempt.solved:
+        if step not in attempt.passed or step in attempt.solved:
             return 0
         told = self.lesson.steps[step]
         cost = sum(told["hints"][number]["cost"] for number in attempt.hints.get(step, []))
-        return max(0, int(told["points"]) - cost)
+        return max(0, int(told["points"] - cost))
 
     def look(self) -> dict[str, Seen]:
         """Run every step's check, from outside, and return what each saw, in the order of the steps.
@@ -143,9 +143,16 @@ class Seat:
     # -- doing -----------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Make the hosts as the lesson wants them before anything is broken, once."""
+        """Make the hosts as the lesson wants them before anything is broken, once.
+
+        Raises:
+            SchoolError: for want of room, or when they could not be made.
+        """
         if self.prepared:
             return
+        free = shutil.disk_usage(self.lab.state.root).free // 1024**2
+        if free < (needed := self.lesson.content["disk_mb"]):
+            raise SchoolError(say("labs.no_disk", name=self.lesson.name, needed=needed, free=free))
         # What a preparation that was interrupted left is of unknown worth.
         self.molecule("destroy")
         self.molecule("create")
@@ -164,6 +171,9 @@ class Seat:
         fault = fault or next(iter(self.lesson.faults), "")
         if fault:
             self._check_fault(fault)
+        free, needed = free_memory_mb(), self.lesson.content["memory_mb"]
+        if not self.running and free < needed:
+            raise SchoolError(say("labs.no_memory", name=self.lesson.name, needed=needed, free=free))
         self.prepare()
         for name in self.lesson.hosts.values():
             self.lab.reset(name, PREPARED)
@@ -209,25 +219,22 @@ class Seat:
         if not step:
             return None
         given = attempt.hints.get(step, [])
-        fitting = [
-            number
-            for number, hint in enumerate(self.lesson.steps[step]["hints"])
-            if "when" not in hint or seen[step].code in hint["when"]
-        ]
-        if not fitting:
+        hints = self.lesson.steps[step]["hints"]
+        fit = [hints.index(hint) for hint in fitting(self.lesson.steps[step], seen[step].code)]
+        if not fit:
             return step, say("labs.no_hint")
-        number = next((number for number in fitting if number not in given), fitting[-1])
+        number = next((number for number in fit if number not in given), fit[-1])
         attempt = self.require_attempt()
         attempt.hints[step] = sorted({*given, number})
         self._keep(attempt)
-        return step, words(self.lesson.steps[step]["hints"][number]["text"])
+        return step, words(hints[number]["text"])
 
     def solve(self) -> dict[str, Seen]:
         """Let the production roles mend it, and return what the checks see then."""
         attempt = self.require_attempt()
         self._require_running()
         tags = self.lesson.faults[attempt.fault]["mended_by"] if attempt.fault else []
-        attempt.solved = True
+        attempt.solved = [step for step in self.to_do(attempt) if step not in attempt.passed]
         self._keep(attempt)
         self.molecule("converge", *(["--", "--tags", ",".join(tags)] if tags else []))
         self._settle()
@@ -290,6 +297,12 @@ class Seat:
     def _keep(self, attempt: Attempt) -> None:
         make_folder(self._file.parent, 0o700)
         write_json(self._file, asdict(attempt))
+
+
+def free_memory_mb() -> int:
+    """Return how much memory this machine can give away, in MB."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) // 1024
 
 
 def first_open(lesson: Lesson, seen: Mapping[str, Seen]) -> str:
