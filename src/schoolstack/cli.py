@@ -23,6 +23,7 @@ COMMANDS = (
     "privacy",
     "person",
     "breach",
+    "labs",
     "demo",
     "reference",
     "bench",

@@ -10,20 +10,23 @@ from jsonschema.exceptions import ValidationError
 from schoolstack.messages import say
 
 
-def check_declaration(declaration: object, schema: dict[str, Any], role: str) -> list[str]:
+def check_declaration(
+    declaration: object, schema: dict[str, Any], role: str, sentences: str = "declaration"
+) -> list[str]:
     """Return one sentence for each field of *declaration* that is wrong.
 
     Args:
         declaration: the resolved declaration of an application.
         schema: ``roles/app/files/declaration.schema.json``, parsed.
         role: the role that declares it, named in each sentence.
+        sentences: where in the catalogue the sentences stand.
     """
     validator = jsonschema.Draft202012Validator(schema)
     wrong: dict[str, ValidationError] = {}
     for error in validator.iter_errors(declaration):
         for field in _fields(error):
             wrong.setdefault(field, error)
-    return [_sentence(role, field, error) for field, error in sorted(wrong.items())]
+    return [_sentence(sentences, role, field, error) for field, error in sorted(wrong.items())]
 
 
 def _fields(error: ValidationError) -> list[str]:
@@ -47,19 +50,19 @@ def _known(error: ValidationError) -> list[str]:
     return sorted(schema.get("properties", {}))
 
 
-def _sentence(role: str, field: str, error: ValidationError) -> str:
+def _sentence(sentences: str, role: str, field: str, error: ValidationError) -> str:
     values: dict[str, Any] = {"role": role, "field": field or "(the whole)", "found": error.instance}
     wanted: Any = error.validator_value
     match error.validator:
         case "required":
-            return say("declaration.missing", **values)
+            return say(f"{sentences}.missing", **values)
         case "additionalProperties":
-            return say("declaration.unknown", **values, known=", ".join(_known(error)))
+            return say(f"{sentences}.unknown", **values, known=", ".join(_known(error)))
         case "type":
-            return say("declaration.type", **values, wanted=wanted)
+            return say(f"{sentences}.type", **values, wanted=wanted)
         case "enum":
-            return say("declaration.choice", **values, wanted=", ".join(map(str, wanted)))
+            return say(f"{sentences}.choice", **values, wanted=", ".join(map(str, wanted)))
         case "pattern":
-            return say("declaration.pattern", **values, wanted=wanted)
+            return say(f"{sentences}.pattern", **values, wanted=wanted)
         case _:
-            return say("declaration.other", **values, reason=error.message)
+            return say(f"{sentences}.other", **values, reason=error.message)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from schoolstack.labs.lesson import Lesson, load, names
 from schoolstack.reference.declarations import applications, resolve, resolved
 from schoolstack.safe import of_school
 
@@ -30,6 +31,8 @@ def pages(root: Path) -> dict[str, str]:
     found["ports.md"] = _ports(declared)
     found["privacy-register.md"] = _privacy_register(declared)
     found["secrets.md"] = _secrets(root, specs)
+    if lessons := [load(root, name) for name in names(root)]:
+        found["labs.md"] = _labs(lessons)
     return found
 
 
@@ -52,6 +55,7 @@ def _index(specs: dict[str, dict[str, Any]], declared: dict[str, dict[str, Any]]
         "## Platform",
         _table(["role", "what", "doors"], rows(name for name in specs if name not in declared)),
         "## Over all applications",
+        "- [Lessons](labs.md): what there is to practise, and what it takes\n"
         "- [Privacy register](privacy-register.md): which personal data is kept where, and how long\n"
         "- [Ports](ports.md): who listens where\n"
         "- [Secrets](secrets.md): which there are, and who makes a new one",
@@ -159,6 +163,48 @@ def _secrets(root: Path, roles: Iterable[str]) -> str:
             ["secret", "what it is for", "a new one is"],
             [[f"`{secret.name}`", secret.what, secret.kind] for secret in secrets],
         ),
+    )
+
+
+def _labs(lessons: Iterable[Lesson]) -> str:
+    parts = []
+    for lesson in lessons:
+        told = lesson.content
+        parts += [
+            f"## {told['title']['en']} (`{lesson.name}`)",
+            f"For {told['audience']['en']}. In Dutch: *{told['title']['nl']}*. {told['minutes']} minutes; "
+            f"{told['memory_mb']} MB of memory and {told['disk_mb']} MB of disk at most.",
+            _table(
+                ["you learn to", "training", "DigCompEdu area"],
+                [[goal["text"]["en"], goal["module"], str(goal["area"])] for goal in told["objectives"]],
+            ),
+            _table(
+                ["step", "what to do", "points", "hints"],
+                [
+                    [step["title"]["en"], step["text"]["en"], str(step["points"]), str(len(step["hints"]))]
+                    for step in lesson.steps.values()
+                ],
+            ),
+            _table(
+                ["fault", "what is broken", "what people tell", "steps that fail"],
+                [
+                    [
+                        f"`{name}`",
+                        fault["title"]["en"],
+                        fault["symptom"]["text"]["en"].replace("{shows}", fault["symptom"]["shows"]),
+                        ", ".join(lesson.steps[step]["title"]["en"] for step in fault["fails"]),
+                    ]
+                    for name, fault in lesson.faults.items()
+                ],
+            )
+            if lesson.faults
+            else "",
+        ]
+    return _page(
+        "Lessons",
+        "What there is to practise; see the [how-to](../how-to/labs.md). `tests/scenarios/test_labs.py` "
+        "breaks each as told here, looks that just these steps fail, and lets the production roles mend it.",
+        *parts,
     )
 
 

@@ -1,0 +1,186 @@
+"""``school lab``: lessons on a server that is broken on purpose."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+
+from schoolstack.arguments import add_language
+from schoolstack.deployment import ROOT
+from schoolstack.labs.lesson import Lesson, load, names, words
+from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
+from schoolstack.messages import say
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``school lab`` and its verbs."""
+    parser = subparsers.add_parser("lab", help=say("labs.help.lab"))
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=say(f"labs.help.{name}"))
+        if name != "list":
+            added.add_argument("name", metavar="LESSON", help=say("labs.help.name"))
+        add_language(added)
+        added.set_defaults(run=run)
+        return added
+
+    verb("list", _list)
+    verb("show", _show)
+    verb("start", _start).add_argument("--fault", default="", help=say("labs.help.fault"))
+    verb("check", lambda arguments: _checked(_seat(arguments)))
+    verb("hint", _hint)
+    verb("break", _break).add_argument("fault", metavar="FAULT", help=say("labs.help.fault"))
+    verb("reset", _reset)
+    verb("solve", _solve)
+    verb("stop", _stop).add_argument("--remove", action="store_true", help=say("labs.help.remove"))
+    verb("report", _report)
+
+
+def _seat(arguments: argparse.Namespace) -> Seat:
+    return Seat(load(ROOT, arguments.name))
+
+
+def _list(_: argparse.Namespace) -> int:
+    rows = [[say(f"labs.head.{head}") for head in ("name", "title", "minutes", "state")]]
+    for name in names(ROOT):
+        lesson = load(ROOT, name)
+        seat = Seat(lesson)
+        state = "none" if not seat.prepared else "running" if seat.running else "prepared"
+        minutes = str(lesson.content["minutes"])
+        rows.append([name, words(lesson.content["title"]), minutes, say(f"labs.state.{state}")])
+    _table(rows)
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    lesson = load(ROOT, arguments.name)
+    content = lesson.content
+    print(words(content["title"]))
+    print(say("labs.for_whom", audience=words(content["audience"])))
+    budget = {"minutes": content["minutes"], "memory": content["memory_mb"], "disk": content["disk_mb"]}
+    print(say("labs.needs", **budget))
+    print("\n" + say("labs.objectives"))
+    print(*(f"  - {words(objective['text'])}" for objective in content["objectives"]), sep="\n")
+    print("\n" + say("labs.steps"))
+    for step in lesson.steps.values():
+        print(f"  - {words(step['title'])}: {words(step['text'])}")
+    if lesson.faults:
+        print("\n" + say("labs.faults"))
+        print(*(f"  {name}: {words(fault['title'])}" for name, fault in lesson.faults.items()), sep="\n")
+    return 0
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    started = time.monotonic()
+    attempt = seat.start(arguments.fault)
+    return _begun(seat, attempt, started)
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    started = time.monotonic()
+    before = seat.attempt
+    attempt = seat.start(before.fault if before else "")
+    return _begun(seat, attempt, started)
+
+
+def _break(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    started = time.monotonic()
+    return _begun(seat, seat.break_it(arguments.fault), started)
+
+
+def _begun(seat: Seat, attempt: Attempt, started: float) -> int:
+    """Say where to log in, what is wrong, and what to do first."""
+    lesson = seat.lesson
+    print(say("labs.ready", seconds=f"{time.monotonic() - started:.0f}"))
+    for name, host in lesson.hosts.items():
+        print(say("labs.log_in", host=host, what=words(lesson.content["hosts"][name])))
+    if attempt.fault:
+        symptom = lesson.faults[attempt.fault]["symptom"]
+        print(say("labs.symptom", text=words(symptom["text"], shows=symptom["shows"])))
+    step = next(iter(lesson.steps.values()))
+    print(say("labs.first", title=words(step["title"]), text=words(step["text"])))
+    print(say("labs.after", name=lesson.name))
+    return 0
+
+
+def _checked(seat: Seat) -> int:
+    seen = seat.check()
+    _tell(seat.lesson, seen)
+    return int(any(not found.passed for found in seen.values()))
+
+
+def _tell(lesson: Lesson, seen: Mapping[str, Seen]) -> None:
+    """Print what every check saw, and what comes next."""
+    for name, found in seen.items():
+        step = lesson.steps[name]
+        print(f"{'✓' if found.passed else '✗'} {words(step['title'])}: {in_words(step, found)}")
+    passed = sum(found.passed for found in seen.values())
+    if passed == len(seen):
+        print(say("labs.all_pass"))
+        return
+    print(say("labs.some_pass", passed=passed, all=len(seen)))
+    step = lesson.steps[first_open(lesson, seen)]
+    print(say("labs.next", title=words(step["title"]), text=words(step["text"])))
+
+
+def _hint(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    given = seat.hint()
+    if not given:
+        print(say("labs.all_pass"))
+        return 0
+    step, text = given
+    print(say("labs.hint", title=words(seat.lesson.steps[step]["title"]), text=text))
+    return 0
+
+
+def _solve(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    _tell(seat.lesson, seat.solve())
+    return 0
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    if arguments.remove:
+        seat.remove()
+    else:
+        seat.stop()
+    print(say("labs.removed" if arguments.remove else "labs.stopped", name=arguments.name))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    attempt = seat.require_attempt()
+    rows = [[say(f"labs.head.{head}") for head in ("step", "points", "hints", "after")]]
+    to_do = seat.to_do(attempt)
+    for step in to_do:
+        told = seat.lesson.steps[step]
+        after = f"{attempt.passed[step]:.0f} s" if step in attempt.passed else "-"
+        points = f"{seat.points(attempt, step)}/{told['points']}"
+        rows.append([words(told["title"]), points, str(len(attempt.hints.get(step, []))), after])
+    _table(rows)
+    minutes = ((attempt.ended or time.time()) - attempt.began) / 60
+    total = {
+        "points": sum(seat.points(attempt, step) for step in to_do),
+        "all": sum(seat.lesson.steps[step]["points"] for step in to_do),
+        "hints": sum(map(len, attempt.hints.values())),
+        "minutes": f"{minutes:.0f}",
+    }
+    print(say("labs.total", **total))
+    if attempt.solved:
+        print(say("labs.solved"))
+    return 0
+
+
+def _table(rows: list[list[str]]) -> None:
+    """Print rows in columns as wide as they need."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,304 @@
+"""Lessons: what a lab.yml may say, and what an attempt at one is worth."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from schoolstack.deployment import ROOT
+from schoolstack.errors import SchoolError
+from schoolstack.hosts.state import State
+from schoolstack.labs import seat as seats
+from schoolstack.labs.lesson import Lesson, check, load, names, words
+from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
+
+NAME = "small"
+BOTH = {"en": "yes", "nl": "ja"}
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCHOOL_LANGUAGE", "en")
+
+
+def step(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": name,
+        "title": BOTH,
+        "text": BOTH,
+        "check": "test_it.py::test_it",
+        "points": 10,
+        "passed": {"en": "fine", "nl": "goed"},
+        "seen": {"gone": {"en": "gone: {said}", "nl": "weg: {said}"}, "slow": BOTH},
+        "hints": [
+            {"text": {"en": "look", "nl": "kijk"}, "cost": 2},
+            {"text": {"en": "wait", "nl": "wacht"}, "cost": 1, "when": ["slow"]},
+            {"text": {"en": "find", "nl": "zoek"}, "cost": 3, "when": ["gone"]},
+        ],
+        **more,
+    }
+
+
+GOOD: dict[str, Any] = {
+    "title": BOTH,
+    "audience": BOTH,
+    "objectives": [{"text": BOTH, "module": "ict-coordinator", "area": 1}],
+    "minutes": 20,
+    "memory_mb": 100,
+    "disk_mb": 100,
+    "hosts": {"server": BOTH},
+    "steps": [step("first"), step("second", needs=["first"]), step("third")],
+    "faults": [
+        {
+            "id": "loss",
+            "title": BOTH,
+            "symptom": {
+                "text": {"en": "it says {shows}", "nl": "het zegt {shows}"},
+                "step": "first",
+                "shows": "oops",
+            },
+            "fails": {"first": "gone", "second": "slow"},
+            "mended_by": ["host"],
+        }
+    ],
+    "questions": [{"text": BOTH, "answers": [{"text": BOTH, "right": True}, {"text": BOTH, "right": False}]}],
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with one lesson."""
+    folder = tmp_path / "molecule" / NAME
+    for part in ("tests", "faults", "inventory"):
+        (folder / part).mkdir(parents=True)
+    (folder / "tests" / "test_it.py").write_text("def test_it() -> None: ...\n", encoding="utf-8")
+    (folder / "faults" / "loss.yml").touch()
+    (folder / "inventory" / "hosts.yml").write_text("all: {hosts: {server: }}", encoding="utf-8")
+    (folder / "lab.yml").write_text(yaml.safe_dump(GOOD), encoding="utf-8")
+    return tmp_path
+
+
+WRONG: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
+    (lambda lab: lab["title"].pop("nl"), "title.nl is missing: add it"),
+    (lambda lab: lab["steps"][0]["hints"][1]["text"].pop("en"), "steps.0.hints.1.text.en is missing"),
+    (lambda lab: lab["steps"][0]["text"].update(nl=" "), "steps.0.text.nl is ' '"),
+    (lambda lab: lab.update(colour="red"), "colour means nothing: use one of audience"),
+    (lambda lab: lab.update(minutes="20"), "minutes is '20': write a value of the type integer"),
+    (lambda lab: lab.update(minutes=300), "minutes is wrong: 300 is greater than the maximum of 90"),
+    (lambda lab: lab["objectives"][0].update(area=9), "objectives.0.area is 9: choose one of 1, 2"),
+    (lambda lab: lab["steps"][0].pop("check"), "steps.0.check is missing"),
+    (
+        lambda lab: lab["steps"][0].update(check="test_it.py::test_that"),
+        "the step first has no check, since test_it.py::test_that does not exist",
+    ),
+    (lambda lab: lab["steps"][1].update(check="test_no.py::test_it"), "the step second has no check"),
+    (lambda lab: lab["steps"][1].update(needs=["zeroth"]), "second.needs names a step zeroth"),
+    (lambda lab: lab["steps"][0].update(needs=["second"]), "in a circle (first → second → first)"),
+    (lambda lab: lab["steps"][0].update(needs=["first"]), "in a circle (first → first)"),
+    (lambda lab: lab["steps"][2].update(id="first"), "first stands there twice"),
+    (lambda lab: lab["steps"][0]["hints"][1].update(when=["new"]), "first.hints names new"),
+    (lambda lab: lab["steps"][0].update(points=4), "the hints of the step first cost 5 points together"),
+    (lambda lab: lab.update(hosts={"other": BOTH}), "hosts are to be those of inventory/hosts.yml: server"),
+    (lambda lab: lab["faults"][0].update(id="flood"), "the fault flood has no playbook"),
+    (lambda lab: lab["faults"][0]["fails"].update(fourth="gone"), "loss.fails names a step fourth"),
+    (lambda lab: lab["faults"][0]["fails"].update(third="new"), "loss.fails names new"),
+    (lambda lab: lab["faults"][0]["symptom"].update(step="third"), "is seen at the step third"),
+    (
+        lambda lab: lab["faults"][0]["symptom"]["text"].update(nl="niets"),
+        "the symptom of the fault loss lacks {shows} in the language nl",
+    ),
+    (lambda lab: lab["questions"][0]["answers"][0].update(right=False), "has no right answer: mark one"),
+]
+
+
+def test_what_is_right_is_taken(root: Path) -> None:
+    assert list(check(GOOD, NAME, root / "molecule" / NAME)) == []
+    assert list(load(root, NAME).steps) == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), WRONG, ids=[sentence for _, sentence in WRONG])
+def test_each_wrong_thing_has_one_sentence(
+    root: Path, spoil: Callable[[dict[str, Any]], Any], sentence: str
+) -> None:
+    lab = copy.deepcopy(GOOD)
+    # Texts are shared above, and each is to be spoilt for itself.
+    lab = yaml.safe_load(yaml.dump(lab, Dumper=NoAliases))
+    spoil(lab)
+    (said,) = check(lab, NAME, root / "molecule" / NAME)
+    assert sentence in said
+    assert said.startswith(f"molecule/{NAME}/lab.yml: ")
+
+
+class NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("a: [", "cannot be read"), ("", "holds no fields"), ("- a", "holds no fields")],
+)
+def test_what_is_no_lesson_at_all_is_refused(root: Path, text: str, sentence: str) -> None:
+    (root / "molecule" / NAME / "lab.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(SchoolError, match=sentence):
+        load(root, NAME)
+
+
+def test_an_unknown_lesson_is_refused_with_those_there_are(root: Path) -> None:
+    with pytest.raises(SchoolError, match="'large': choose one of small"):
+        load(root, "large")
+
+
+@pytest.mark.parametrize("name", names(ROOT))
+def test_the_projects_own_lessons_are_right(name: str) -> None:
+    assert load(ROOT, name).faults
+
+
+def test_a_text_is_told_in_the_language_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = {"en": "it says {said}", "nl": "het zegt {said}"}
+    # What a machine says may hold braces.
+    assert words(text, said="{}") == "it says {}"
+    monkeypatch.setenv("SCHOOL_LANGUAGE", "nl")
+    assert words(text, said="x") == "het zegt x"
+
+
+class Practice(Seat):
+    """A seat whose machine sees what the test says, and that writes down what Molecule is to do."""
+
+    sees: dict[str, Seen]
+    did: list[tuple[str, ...]]
+
+    @property
+    def prepared(self) -> bool:
+        return True
+
+    @property
+    def running(self) -> bool:
+        return True
+
+    def look(self) -> dict[str, Seen]:
+        return dict(self.sees)
+
+    def molecule(self, verb: str, *further: str, **environment: str) -> None:
+        self.did.append((verb, *further, *environment.values()))
+
+
+WHOLE = {"first": Seen(True), "second": Seen(True), "third": Seen(True)}
+BROKEN = WHOLE | {"first": Seen(False, "gone", "oops"), "second": Seen(False, "slow")}
+
+
+@pytest.fixture
+def seat(root: Path) -> Practice:
+    found = Practice(load(root, NAME), SimpleNamespace(state=State(root / "state")))  # type: ignore[arg-type]
+    found.sees, found.did = BROKEN, []
+    return found
+
+
+def test_a_fault_is_molecules_side_effect(seat: Practice) -> None:
+    assert seat.break_it("loss").fault == "loss"
+    assert seat.did == [("side-effect", "loss")]
+    with pytest.raises(SchoolError, match="no fault 'fire': choose one of loss"):
+        seat.break_it("fire")
+
+
+def test_hints_fit_what_the_machine_shows_and_cost_points(seat: Practice) -> None:
+    seat.break_it("loss")
+    assert [seat.hint() for _ in range(3)] == [("first", "look"), ("first", "find"), ("first", "find")]
+    seat.sees = BROKEN | {"first": Seen(True)}
+    assert [seat.hint() for _ in range(2)] == [("second", "look"), ("second", "wait")]
+    seat.sees = WHOLE
+    assert seat.hint() is None
+    attempt = seat.require_attempt()
+    assert [seat.points(attempt, name) for name in seat.to_do(attempt)] == [10 - 2 - 3, 10 - 2 - 1]
+    assert attempt.ended
+
+
+def test_what_the_solution_mended_earns_nothing_and_what_passed_before_does(seat: Practice) -> None:
+    seat.break_it("loss")
+    seat.sees = BROKEN | {"first": Seen(True)}
+    seat.check()
+    seat.sees = WHOLE
+    seat.solve()
+    assert seat.did[-1] == ("converge", "--", "--tags", "host")
+    attempt = seat.require_attempt()
+    assert [seat.points(attempt, name) for name in seat.to_do(attempt)] == [10, 0]
+
+
+def test_a_step_that_passed_once_keeps_its_time(seat: Practice) -> None:
+    seat.break_it("loss")
+    seat.sees = BROKEN | {"first": Seen(True)}
+    seat.check()
+    first = seat.require_attempt().passed["first"]
+    seat.sees = BROKEN
+    seat.check()
+    assert seat.require_attempt().passed == {"first": first}
+
+
+def test_only_steps_that_the_fault_broke_are_to_be_earned(seat: Practice) -> None:
+    assert seat.to_do(Attempt(0, "loss")) == ["first", "second"]
+    assert seat.to_do(Attempt(0)) == ["first", "second", "third"]
+
+
+def test_next_is_the_first_step_whose_needs_pass(seat: Practice) -> None:
+    assert first_open(seat.lesson, BROKEN) == "first"
+    assert first_open(seat.lesson, BROKEN | {"first": Seen(True)}) == "second"
+    assert first_open(seat.lesson, WHOLE) == ""
+
+
+def test_what_was_seen_is_told_in_words(seat: Practice) -> None:
+    step = seat.lesson.steps["first"]
+    assert in_words(step, Seen(True)) == "fine"
+    assert in_words(step, Seen(False, "gone", "oops")) == "gone: oops"
+    assert in_words(step, Seen(False, "", "no route")) == "The check came to no judgement: no route"
+
+
+def test_nothing_is_started_without_room(seat: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Practice, "running", False)
+    monkeypatch.setattr(seats, "free_memory_mb", lambda: 99)
+    with pytest.raises(SchoolError, match="needs 100 MB of memory, and 99 MB are free"):
+        seat.start("loss")
+    monkeypatch.setattr(Practice, "prepared", False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 1024**2))
+    with pytest.raises(SchoolError, match="needs 100 MB of disk, and 5 MB are free"):
+        seat.prepare()
+    assert seat.did == []
+
+
+def test_what_was_never_started_has_no_attempt(seat: Practice) -> None:
+    with pytest.raises(SchoolError, match="give `school lab start small` first"):
+        seat.hint()
+
+
+def test_checks_tell_what_they_saw_and_whether_they_could_not_begin(root: Path) -> None:
+    (root / "molecule" / NAME / "tests" / "test_it.py").write_text(
+        """
+import pytest
+from schoolstack.labs.checks import NotYetError
+
+@pytest.fixture
+def away():
+    raise OSError("no route")
+
+def test_it(): pass
+def test_gone(): raise NotYetError("gone", "two\\nlines")
+def test_away(away): pass
+""",
+        encoding="utf-8",
+    )
+    lab = copy.deepcopy(GOOD)
+    for told, function in zip(lab["steps"], ("it", "gone", "away"), strict=True):
+        told["check"] = f"test_it.py::test_{function}"
+    seat = Seat(Lesson(NAME, root / "molecule" / NAME, lab), SimpleNamespace(state=State(root)))  # type: ignore[arg-type]
+    seat._require_running = lambda: None  # type: ignore[method-assign]
+    assert seat.look() == {
+        "first": Seen(True),
+        "second": Seen(False, "gone", "two lines"),
+        "third": Seen(False, "", "no route"),
+    }
