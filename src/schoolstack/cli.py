@@ -29,6 +29,9 @@ COMMANDS = (
     "bench",
 )
 
+# What argparse itself ends with when it does not understand what was typed.
+WRONG_WORDS = 2
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every sub-command registered."""
@@ -46,19 +49,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``school``; the process's own when not given.
 
     Returns:
-        The exit code: 0 done, 1 refused or failed with a plain sentence on standard error.
+        The exit code: 0 done, 1 refused or failed with a plain sentence on standard error, 2 not understood.
     """
     try:
         arguments = build_parser().parse_args(argv)
-        # For the playbooks it runs as well.
-        if getattr(arguments, "language", ""):
-            os.environ["SCHOOL_LANGUAGE"] = arguments.language
+    except SchoolError as error:
+        return _refused(error, WRONG_WORDS)
+    # For the playbooks it runs as well.
+    if getattr(arguments, "language", ""):
+        os.environ["SCHOOL_LANGUAGE"] = arguments.language
+    try:
         return int(arguments.run(arguments))
     except SchoolError as error:
-        print(f"school: {error}", file=sys.stderr)
-        return 1
+        return _refused(error, 1)
     except KeyboardInterrupt:
         return 130
+
+
+def _refused(error: SchoolError, code: int) -> int:
+    print(f"school: {error}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def test_an_inventory_that_is_not_there_is_refused(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCHOOL_LANGUAGE", "nl")
-    assert main([*command.split(), "-i", "nowhere"]) == 1
+    assert main([*command.split(), "-i", "nowhere"]) == 2
     assert capsys.readouterr().err == (
         "school: er is geen inventaris nowhere: geef na -i het pad van de map van uw school\n"
     )
