@@ -118,7 +118,13 @@ class Machine:
             time.sleep(0.02)
 
     def _forget(self) -> None:
-        """Remove what a machine leaves when it has ended: its unit, or the control groups made here."""
+        """Remove what a machine leaves: its cable, and its unit or the control groups made here.
+
+        The kernel keeps a machine's network for up to a minute after its last process, until connections have
+        faded away. While the cable is there, that answers in place of the next machine with its address.
+        """
+        # What systemd-nspawn calls this end of it, if need be as an alternative name.
+        subprocess.run(["ip", "link", "delete", f"vb-{self.name}"], capture_output=True, check=False)
         if systemd_runs():
             subprocess.run(["systemctl", "--quiet", "stop", self._unit], capture_output=True, check=False)
             return
