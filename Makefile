@@ -14,7 +14,7 @@ demo-down:
 	@[ ! -x .venv/bin/school ] || $(ROOT) school demo --down
 	@$(SUDO) rm -rf .venv
 
-# Lint, then everything that fits in half an hour on two cores.
+# Lint, then everything but what is marked slow.
 test: lint
 	@.ci/bootstrap test
 	@$(ROOT) pytest -m "not slow"
