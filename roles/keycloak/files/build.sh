@@ -6,6 +6,11 @@ cd "$1"
 name=$2
 shift 2
 
+# A run that was cut off may have left this at work.
+exec 9< .
+flock 9
+[ ! -e "lib/$name" ] || exit 0
+
 # Each build starts from the one that came with the archive: a command that is itself the result of the last
 # build could not mend one that was cut off.
 [ -d lib/quarkus-upstream ] || mv lib/quarkus lib/quarkus-upstream
