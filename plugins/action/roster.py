@@ -7,6 +7,7 @@ its Keycloak. The plan goes to the screen and nowhere else: it holds names.
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ansible.utils.display import Display
 from schoolstack.errors import SchoolError
 from schoolstack.messages import say
 from schoolstack.roster import passwords, sheets
+from schoolstack.roster.model import School
 from schoolstack.roster.plan import Plan, State, deletions, make_plan
 from schoolstack.roster.reader import read
 from schoolstack.roster.show import show_deletions, show_plan
@@ -70,16 +72,17 @@ class ActionModule(ActionBase):
             guardians=self.options["guardians"],
             today=self.now.date(),
         )
-        found = self._keycloak()
-        state = State.from_keycloak(found["users"], found["groups"])
-        plan = make_plan(school, state, roster_list=self.options["list"], today=self.now.date())
+        state, password_policy = self._read_keycloak()
+        plan = self._plan(school, state)
         self._show(show_plan(plan, asked=self.applies, allowed=self.options["allow_mass_leave"]))
         if plan.refused:
             raise SchoolError("\n".join(str(refusal) for refusal in plan.refused))
         if self.applies:
             if plan.is_mass_leave and not self.options["allow_mass_leave"]:
                 raise SchoolError(say("roster.mass_leave", count=plan.disabled, total=plan.active))
-            self._apply(plan, state, found["password_policy"])
+            self._apply(plan, state, password_policy)
+            if not plan.is_empty:
+                self._confirm(school)
         folder = sheets.finish(Path(self.options["sheets_dir"]), self.now) if self.applies else None
         kinds = ("changed", "moved", "returning", "leaving")
         return {
@@ -89,13 +92,23 @@ class ActionModule(ActionBase):
             "sheets": str(folder or ""),
         }
 
+    def _plan(self, school: School, state: State) -> Plan:
+        return make_plan(school, state, roster_list=self.options["list"], today=self.now.date())
+
+    def _confirm(self, school: School) -> None:
+        """Read Keycloak again, and fail unless it now has what the list says."""
+        left = self._plan(school, self._read_keycloak()[0])
+        if not left.is_empty:
+            self._show(show_plan(left, asked=False, allowed=True))
+            raise SchoolError(say("roster.left", count=len(left.new) + len(left.changes) + len(left.groups)))
+
     def _apply(self, plan: Plan, state: State, password_policy: str) -> None:
         """Write the sheets, then make the plan true."""
         representations: dict[str, Any] = {}
         if plan.new:
             representations = self._prepare_passwords(plan, state, password_policy)
         if not plan.is_empty:
-            self._keycloak(plan.operations(representations, self.options["password_temporary"]))
+            self._ask_keycloak(plan.operations(representations, self.options["password_temporary"]))
 
     def _prepare_passwords(self, plan: Plan, state: State, password_policy: str) -> dict[str, Any]:
         """Put new people's passwords on paper, so to speak, and return what Keycloak gets to know of them."""
@@ -117,8 +130,7 @@ class ActionModule(ActionBase):
         return passwords.credentials(wanted, rounds)
 
     def _delete_leavers(self) -> dict[str, Any]:
-        found = self._keycloak()
-        state = State.from_keycloak(found["users"], found["groups"])
+        state, _ = self._read_keycloak()
         due, kept = deletions(
             state,
             roster_list=self.options["list"],
@@ -127,10 +139,15 @@ class ActionModule(ActionBase):
         )
         self._show(show_deletions(due, kept, applies=self.applies))
         if self.applies and due:
-            self._keycloak({"groups": [], "create": [], "update": [], "delete": [a.id for a in due]})
+            self._ask_keycloak({"groups": [], "create": [], "update": [], "delete": [a.id for a in due]})
         return {"changed": self.options["apply"] and bool(due), "deleted": len(due), "kept": len(kept)}
 
-    def _keycloak(self, operations: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _read_keycloak(self) -> tuple[State, str]:
+        """Return what is in Keycloak, and the realm's password policy."""
+        found = json.loads(self._ask_keycloak(None)["found"])
+        return State.from_keycloak(found["users"], found["groups"]), found["password_policy"]
+
+    def _ask_keycloak(self, operations: dict[str, Any] | None) -> dict[str, Any]:
         """Read from Keycloak, or change it, on its host."""
         arguments = {**self.options["keycloak"], "operations": operations}
         result: dict[str, Any] = self._execute_module(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -33,16 +34,12 @@ options:
 """
 
 RETURN = r"""
-users:
-    description: Every account of the realm, where nothing was changed.
-    type: list
-    elements: dict
-groups:
-    description: Every class and role group, with the ids of its members.
-    type: list
-    elements: dict
-password_policy:
-    description: The realm's password policy, as Keycloak writes it.
+found:
+    description:
+        - What was read, where nothing was changed, as JSON - Ansible handles the values of an answer one by
+          one, which for 2,000 people took 0.2 s of an import's 3.
+        - C(users) is every account of the realm; C(groups) every class and role group, with the ids of its
+          C(members); C(password_policy) the realm's, as Keycloak writes it.
     type: str
 """
 
@@ -195,7 +192,7 @@ def main() -> None:
     try:
         roster = Roster(wanted["realm"], connect)
         if wanted["operations"] is None:
-            result = {"changed": False, **roster.read()}
+            result = {"changed": False, "found": json.dumps(roster.read())}
         else:
             if not module.check_mode:
                 roster.apply(wanted["operations"])

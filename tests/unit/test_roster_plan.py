@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 
 from schoolstack.messages import say
+from schoolstack.roster import sample
 from schoolstack.roster.model import Person, Place, School
 from schoolstack.roster.plan import Plan, State, deletions, make_plan
 from schoolstack.roster.show import show_deletions, show_plan
+
+PLUGIN = Path(__file__).parents[2] / "plugins/action/roster.py"
+spec = importlib.util.spec_from_file_location("roster_action", PLUGIN)
+roster_action = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(roster_action)
 
 TODAY = datetime.date(2026, 9, 1)
 
@@ -41,12 +52,18 @@ class Keycloak:
         self.users: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, Any]] = {}
 
-    def state(self) -> State:
+    def found(self) -> dict[str, Any]:
+        """Return what the module finds."""
         groups = [
             {"path": path, **group, "members": [u["id"] for u in self.users.values() if path in u["groups"]]}
             for path, group in self.groups.items()
         ]
-        return State.from_keycloak(self.users.values(), groups)
+        users = [{**user, "groups": None} for user in self.users.values()]
+        return {"users": users, "groups": groups, "password_policy": ""}
+
+    def state(self) -> State:
+        found = self.found()
+        return State.from_keycloak(found["users"], found["groups"])
 
     def add(self, username: str, groups: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
         user = {"id": f"id-{username}", "username": username, "enabled": True, "groups": set(groups), **more}
@@ -56,7 +73,9 @@ class Keycloak:
 
     def apply(self, plan: Plan, steps: int = 1_000_000) -> None:
         """Carry a plan out, or only its first steps."""
-        operations = plan.operations({name: {} for _, name in plan.new}, temporary=True)
+        self.carry_out(plan.operations({name: {} for _, name in plan.new}, temporary=True), steps)
+
+    def carry_out(self, operations: dict[str, Any], steps: int = 1_000_000) -> None:
         todo: list[Callable[[], Any]] = []
         for group in operations["groups"]:
             made = {"attributes": group["attributes"]}
@@ -285,3 +304,55 @@ def test_a_plan_that_is_not_carried_out_does_not_say_it_is(keycloak: Keycloak) -
     plan = keycloak.plan(school(NOOR))
     headings = [show_plan(plan, asked=True, allowed=allowed).splitlines()[0] for allowed in (False, True)]
     assert headings == [say("roster.plan.looking"), say("roster.plan.applying")]
+
+
+# The action plugin, which carries a plan out
+
+
+class Action(roster_action.ActionModule):
+    """The plugin with a Keycloak in memory, which carries out no more than some steps of what it is told."""
+
+    def __init__(self, folder: Path, keycloak: Keycloak, steps: int = 1_000_000) -> None:
+        sample.write(folder / "list", pupils=4, classes=2, teachers=1)
+        arguments = {
+            "source": str(folder / "list"),
+            "list": "school",
+            "apply": True,
+            "keep_days": 30,
+            "sheets_dir": str(folder / "sheets"),
+            "vault_key_file": str(folder / "key"),
+            "keycloak": {},
+        }
+        (folder / "key").write_text("a key of a test", encoding="utf-8")
+        self._task = SimpleNamespace(args=arguments, check_mode=False, async_val=False)
+        self.keycloak, self.steps, self.asked = keycloak, steps, []
+
+    def _ask_keycloak(self, operations: dict[str, Any] | None) -> dict[str, Any]:
+        self.asked.append("read" if operations is None else "change")
+        if operations is not None:
+            self.keycloak.carry_out(operations, self.steps)
+            return {}
+        return {"found": json.dumps(self.keycloak.found())}
+
+
+def test_an_import_is_done_when_it_was_seen_to_be(tmp_path: Path, keycloak: Keycloak) -> None:
+    action = Action(tmp_path, keycloak)
+    assert action.run()["counts"]["new"] == 8
+    assert action.asked == ["read", "change", "read"]
+    action.asked.clear()
+    assert not action.run()["changed"]
+    assert action.asked == ["read"]
+
+
+def test_what_keycloak_did_not_take_is_shown_and_its_password_stays_on_paper(
+    tmp_path: Path, keycloak: Keycloak, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AnsibleActionFail, match="Keycloak does not have all of it"):
+        Action(tmp_path, keycloak, steps=8).run()
+    made = len(keycloak.users)
+    assert f"New: {8 - made}" in capsys.readouterr().out.split("(nothing is changed now)")[1]
+    (pending,) = (tmp_path / "sheets").iterdir()
+    action = Action(tmp_path, keycloak)
+    assert action.run()["counts"]["new"] == 8 - made
+    (finished,) = (tmp_path / "sheets").iterdir()
+    assert finished != pending
