@@ -169,6 +169,8 @@ def _secrets(root: Path, roles: Iterable[str]) -> str:
 def _labs(lessons: Iterable[Lesson]) -> str:
     parts = []
     for lesson in lessons:
+        # Another value at each seat.
+        lesson = lesson.filled({name: f"*{name}*" for name in lesson.variants})
         told = lesson.content
         parts += [
             f"## {told['title']['en']} (`{lesson.name}`)",
