@@ -114,6 +114,15 @@ WRONG: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         lambda lab: lab["faults"][0]["symptom"]["text"].update(nl="niets"),
         "the symptom of the fault loss lacks {shows} in the language nl",
     ),
+    (lambda lab: lab.pop("faults"), "nothing says how the lesson begins: add unfinished, or a fault"),
+    (
+        lambda lab: lab.update(unfinished={"text": BOTH, "fails": {"first": "new"}}),
+        "unfinished.fails names new",
+    ),
+    (
+        lambda lab: lab.update(unfinished={"text": BOTH, "fails": {"fifth": "gone"}}),
+        "unfinished.fails names a step fifth",
+    ),
     (lambda lab: lab["questions"][0]["answers"][0].update(right=False), "has no right answer: mark one"),
 ]
 
@@ -241,9 +250,28 @@ def test_a_step_that_passed_once_keeps_its_time(seat: Practice) -> None:
     assert seat.require_attempt().passed == {"first": first}
 
 
+UNFINISHED = {"text": BOTH, "fails": {"first": "gone", "third": "slow"}}
+
+
+def test_an_unfinished_machine_is_finished_before_it_is_broken(
+    seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(seat.lesson.content, "unfinished", UNFINISHED)  # type: ignore[arg-type]
+    seat.lab.reset = lambda *_: seat.did.append(("reset",))  # type: ignore[method-assign,assignment]
+    attempt = seat.start()
+    assert seat.did == [("reset",)]
+    assert seat.to_do(attempt) == ["first", "third"]
+    seat.sees = WHOLE
+    assert seat.to_do(seat.start("loss")) == ["first", "second"]
+    assert seat.did[1:] == [("reset",), ("converge",), ("side-effect", "loss")]
+    seat.did.clear()
+    seat.break_it("")
+    seat.solve()
+    assert seat.did == [("converge",)]
+
+
 def test_only_steps_that_the_fault_broke_are_to_be_earned(seat: Practice) -> None:
     assert seat.to_do(Attempt(0, "loss")) == ["first", "second"]
-    assert seat.to_do(Attempt(0)) == ["first", "second", "third"]
 
 
 def test_next_is_the_first_step_whose_needs_pass(seat: Practice) -> None:

@@ -102,6 +102,8 @@ def _begun(seat: Seat, attempt: Attempt, started: float) -> int:
     if attempt.fault:
         symptom = lesson.faults[attempt.fault]["symptom"]
         print(say("labs.symptom", text=words(symptom["text"], shows=symptom["shows"])))
+    else:
+        print(say("labs.unfinished", text=words(lesson.content["unfinished"]["text"])))
     step = next(iter(lesson.steps.values()))
     print(say("labs.first", title=words(step["title"]), text=words(step["text"])))
     print(say("labs.after", name=lesson.name))

@@ -43,6 +43,17 @@ class Lesson:
             object.__setattr__(self, kind, {entry["id"]: entry for entry in self.content.get(kind, [])})
 
     @property
+    def beginning(self) -> str:
+        """The fault that it begins with; empty when it begins on an unfinished machine."""
+        return "" if "unfinished" in self.content else next(iter(self.faults))
+
+    def fails(self, fault: str) -> Mapping[str, str]:
+        """Return the steps that fail after a fault, empty for the unfinished machine, and what each sees."""
+        told = self.faults[fault] if fault else self.content["unfinished"]
+        fails: Mapping[str, str] = told["fails"]
+        return fails
+
+    @property
     def hosts(self) -> dict[str, str]:
         """The test host of each host of the inventory, by its name there."""
         return {name: f"{self.name.replace('-', '')}-{name}" for name in self.content["hosts"]}
@@ -105,6 +116,10 @@ def check(content: Any, name: str, folder: Path) -> Iterator[str]:
         steps = {step["id"]: step for step in content["steps"]}
         yield from _steps(steps, name, folder)
         yield from _hosts(content, name, folder)
+        if "unfinished" in content:
+            yield from _fails(content["unfinished"]["fails"], steps, name, "unfinished")
+        elif not content.get("faults"):
+            yield say("labs.no_beginning", name=name)
         for fault in content.get("faults", []):
             yield from _fault(fault, steps, name, folder)
         for question in content.get("questions", []):
@@ -145,16 +160,22 @@ def _fault(
     where, symptom = fault["id"], fault["symptom"]
     if not (folder / "faults" / f"{where}.yml").is_file():
         yield say("labs.no_playbook", name=name, id=where)
-    for step, code in fault["fails"].items():
-        if step not in steps:
-            yield say("labs.unknown_step", name=name, where=f"{where}.fails", id=step)
-        elif code not in steps[step]["seen"]:
-            yield say("labs.unknown_sight", name=name, where=f"{where}.fails", id=code)
+    yield from _fails(fault["fails"], steps, name, where)
     if symptom["step"] not in fault["fails"]:
         yield say("labs.no_symptom", name=name, id=where, step=symptom["step"])
     for tongue, text in symptom["text"].items():
         if "{shows}" not in text:
             yield say("labs.untold", name=name, id=where, tongue=tongue)
+
+
+def _fails(
+    fails: Mapping[str, str], steps: Mapping[str, Mapping[str, Any]], name: str, where: str
+) -> Iterator[str]:
+    for step, code in fails.items():
+        if step not in steps:
+            yield say("labs.unknown_step", name=name, where=f"{where}.fails", id=step)
+        elif code not in steps[step]["seen"]:
+            yield say("labs.unknown_sight", name=name, where=f"{where}.fails", id=code)
 
 
 def fitting(step: Mapping[str, Any], code: str) -> list[Mapping[str, Any]]:

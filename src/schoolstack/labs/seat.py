@@ -49,7 +49,7 @@ class Attempt:
 
     Attributes:
         began: when, in seconds since 1970.
-        fault: what is broken; empty in a lesson without faults.
+        fault: what is broken; empty when it began on an unfinished machine.
         passed: seconds from the beginning to the first check that passed a step, by step.
         hints: number of each hint that was given, by step.
         solved: the steps that did not pass yet when the solution was taken; they earn no points.
@@ -109,8 +109,8 @@ class Seat:
         return attempt
 
     def to_do(self, attempt: Attempt) -> list[str]:
-        """Return the steps that an attempt is about: those its fault makes fail, else all."""
-        fails = self.lesson.faults[attempt.fault]["fails"] if attempt.fault else self.lesson.steps
+        """Return the steps that an attempt is about: those that fail at its beginning."""
+        fails = self.lesson.fails(attempt.fault)
         return [step for step in self.lesson.steps if step in fails]
 
     def points(self, attempt: Attempt, step: str) -> int:
@@ -150,6 +150,7 @@ class Seat:
         """
         if self.prepared:
             return
+        make_folder(self.lab.state.root, 0o700)
         free = shutil.disk_usage(self.lab.state.root).free // 1024**2
         if free < (needed := self.lesson.content["disk_mb"]):
             raise SchoolError(say("labs.no_disk", name=self.lesson.name, needed=needed, free=free))
@@ -163,12 +164,12 @@ class Seat:
         """Begin an attempt on the prepared hosts, which are made when there are none.
 
         Args:
-            fault: what is to be broken; the lesson's first fault when not given.
+            fault: what is to be broken; how the lesson begins when not given.
 
         Raises:
             SchoolError: the lesson has no such fault, or the hosts did not come up.
         """
-        fault = fault or next(iter(self.lesson.faults), "")
+        fault = fault or self.lesson.beginning
         if fault:
             self._check_fault(fault)
         free, needed = free_memory_mb(), self.lesson.content["memory_mb"]
@@ -178,6 +179,9 @@ class Seat:
         for name in self.lesson.hosts.values():
             self.lab.reset(name, PREPARED)
         if fault:
+            # What is broken was whole before: an unfinished machine is finished first.
+            if not self.lesson.beginning:
+                self.molecule("converge")
             self._settle()
         return self.break_it(fault)
 
