@@ -17,6 +17,7 @@ from schoolstack.labs.seat import PREPARED, SETTLE_LIMIT, Seat, Seen
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
 LESSONS = names(ROOT)
+UNFINISHED = [name for name in LESSONS if not load(ROOT, name).beginning]
 FAULTS = [(name, fault) for name in LESSONS for fault in load(ROOT, name).faults]
 # Of the seat that is tried beside the one without a number.
 NUMBER = "3"
@@ -72,6 +73,20 @@ def wait_until_failed(seat: Seat, fails: Mapping[str, str]) -> None:
         time.sleep(1)
 
 
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_an_unfinished_machine_lacks_what_is_told_and_the_roles_finish_it(
+    seats: dict[str, Seat], name: str
+) -> None:
+    seat = seats[name]
+    seat.start()
+    fails = seat.lesson.fails("")
+    wait_until_failed(seat, fails)
+    given = seat.hint()
+    assert given
+    assert given[0] in fails, "the hint is about a step that passes"
+    assert failed(seat.solve()) == {}
+
+
 @pytest.mark.parametrize(("name", "fault"), FAULTS)
 def test_a_fault_makes_the_named_steps_fail_and_the_role_mends_it(
     seats: dict[str, Seat], name: str, fault: str
@@ -105,13 +120,11 @@ def test_a_fault_makes_the_named_steps_fail_and_the_role_mends_it(
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_reset_gives_the_same_problem_within_the_budget(seats: dict[str, Seat], name: str) -> None:
     seat = seats[name]
-    fault = next(iter(seat.lesson.faults), "")
-    seat.prepare(fault)
+    seat.prepare(seat.lesson.beginning)
     began = time.monotonic()
-    seat.start(fault)
+    attempt = seat.start()
     took = time.monotonic() - began
-    fails = seat.lesson.faults[fault]["fails"] if fault else {}
-    wait_until_failed(seat, fails)
+    wait_until_failed(seat, seat.lesson.fails(attempt.fault))
     used = memory_mb(seat), disk_mb(seat)
     print(f"{name}: reset in {took:.1f} s; {used[0]:.0f} MB of memory, {used[1]:.0f} MB of disk")
     content = seat.lesson.content
@@ -132,14 +145,12 @@ def test_a_lesson_that_is_stopped_stays_prepared(seats: dict[str, Seat], name: s
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_seat_of_a_room_shares_the_disk_and_nothing_else(seats: dict[str, Seat], name: str) -> None:
     first = seats[name]
-    fault = next(iter(first.lesson.faults), "")
-    first.prepare(fault)
+    first.prepare(first.lesson.beginning)
     seat = Seat(load(ROOT, name), NUMBER)
     try:
-        seat.start(fault, "learner-1", "a room's seed")
-        assert seat.require_attempt().learner == "learner-1"
+        attempt = seat.start(learner="learner-1", seed="a room's seed")
         # With the names and passwords of this seat, which its checks use.
-        wait_until_failed(seat, seat.lesson.faults[fault]["fails"] if fault else {})
+        wait_until_failed(seat, seat.lesson.fails(attempt.fault))
         assert all(seat.variants[word] != value for word, value in first.variants.items())
         assert disk_mb(seat) < disk_mb(first) / 2
         for host, own in zip(first.hosts.values(), seat.hosts.values(), strict=True):

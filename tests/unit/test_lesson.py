@@ -19,7 +19,7 @@ from schoolstack.errors import SchoolError
 from schoolstack.hosts.state import State
 from schoolstack.labs import seat as seats
 from schoolstack.labs.lesson import Lesson, check, load, names, words
-from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
+from schoolstack.labs.seat import PREPARED, Attempt, Seat, Seen, first_open, in_words
 from schoolstack.labs.variants import derive
 
 NAME = "small"
@@ -118,6 +118,15 @@ WRONG: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         "the symptom of the fault loss lacks {shows} in the language nl",
     ),
     (lambda lab: told(lab, word="name"), "nothing makes the variants word so: write seat.yml"),
+    (lambda lab: lab.pop("faults"), "nothing says how the lesson begins: add unfinished, or a fault"),
+    (
+        lambda lab: lab.update(unfinished={"text": BOTH, "fails": {"first": "new"}}),
+        "unfinished.fails names new",
+    ),
+    (
+        lambda lab: lab.update(unfinished={"text": BOTH, "fails": {"fifth": "gone"}}),
+        "unfinished.fails names a step fifth",
+    ),
     (lambda lab: lab["questions"][0]["answers"][0].update(right=False), "has no right answer: mark one"),
 ]
 
@@ -198,6 +207,7 @@ class Practice(Seat):
     """A seat whose machine sees what the test says, and that writes down what Molecule is to do."""
 
     sees: dict[str, Seen]
+    sees_then: list[dict[str, Seen]]
     did: list[tuple[str, ...]]
 
     @property
@@ -209,6 +219,8 @@ class Practice(Seat):
         return True
 
     def look(self, *, restarted: bool = False) -> dict[str, Seen]:
+        if self.sees_then:
+            self.sees = self.sees_then.pop(0)
         return dict(self.sees)
 
     def molecule(self, verb: str, *further: str, **environment: str) -> None:
@@ -221,8 +233,23 @@ BROKEN = WHOLE | {"first": Seen(False, "gone", "oops"), "second": Seen(False, "s
 
 @pytest.fixture
 def seat(root: Path) -> Practice:
-    found = Practice(load(root, NAME), lab=SimpleNamespace(state=State(root / "state")))  # type: ignore[arg-type]
-    found.sees, found.did = BROKEN, []
+    did: list[tuple[str, ...]] = []
+    kept: list[str] = []
+
+    def keep(_: str, name: str) -> None:
+        did.append(("snapshot", name))
+        kept.append(name)
+
+    lab = SimpleNamespace(
+        state=State(root / "state"),
+        hosts=list,
+        snapshots=lambda _: kept,
+        reset=lambda _, name: did.append(("reset", name)),
+        forget=lambda _, name: name in kept and kept.remove(name),
+        snapshot=keep,
+    )
+    found = Practice(load(root, NAME), lab=lab)  # type: ignore[arg-type]
+    found.sees, found.sees_then, found.did = BROKEN, [], did
     return found
 
 
@@ -321,9 +348,66 @@ def test_a_report_holds_what_was_earned_and_seen(seat: Practice) -> None:
     assert json.loads(json.dumps(report)) == report
 
 
+UNFINISHED = {"text": BOTH, "fails": {"first": "gone", "third": "slow"}}
+
+
+def test_an_unfinished_machine_is_finished_before_it_is_broken(
+    seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(seat.lesson.content, "unfinished", UNFINISHED)  # type: ignore[arg-type]
+    attempt = seat.start()
+    assert seat.did == [("reset", PREPARED)]
+    assert seat.to_do(attempt) == ["first", "third"]
+    seat.did.clear()
+    seat.sees_then = [WHOLE, BROKEN]
+    assert seat.to_do(seat.start("loss")) == ["first", "second"]
+    whole = [("reset", PREPARED), ("converge",), ("snapshot", "whole"), ("reset", "whole")]
+    broken = [("side-effect", "loss"), ("snapshot", "fault-loss"), ("reset", "fault-loss")]
+    assert seat.did == [*whole, *broken]
+    seat.did.clear()
+    # From then on it is only returned to.
+    seat.start("loss")
+    assert seat.did == [("reset", "fault-loss")]
+    seat.did.clear()
+    seat.start()
+    seat.sees = WHOLE
+    seat.solve()
+    assert seat.did == [("reset", PREPARED), ("converge",)]
+
+
+def test_a_fault_is_kept_once_just_the_told_steps_fail(
+    seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "SETTLE_LIMIT", 0)
+    seat.sees_then = [WHOLE, WHOLE]
+    with pytest.raises(SchoolError, match=r"not as they should be after 0 s \(Everything passes"):
+        seat.prepare("loss")
+    seat.did.clear()
+    # The next one begins anew.
+    seat.sees_then = [WHOLE, BROKEN]
+    seat.prepare("loss")
+    assert [what for what in seat.did if what[0] != "reset"] == [
+        ("side-effect", "loss"),
+        ("snapshot", "fault-loss"),
+    ]
+
+
+def test_a_seat_is_made_anew_for_another_seed(seat: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seat, "lend", lambda *_: None)
+    monkeypatch.setattr(Practice, "_return_to", lambda *_: None)
+    room = Practice(seat.lesson, "2", seat.lab)
+    room.start("loss", "kestrel", "one")
+    assert room.require_attempt().learner == "kestrel"
+    assert room.seed == "one"
+    room.prepare("loss", "one")
+    assert room.attempt
+    room.prepare("loss", "two")
+    assert room.seed == "two"
+    assert not room.attempt
+
+
 def test_only_steps_that_the_fault_broke_are_to_be_earned(seat: Practice) -> None:
     assert seat.to_do(Attempt(0, "loss")) == ["first", "second"]
-    assert seat.to_do(Attempt(0)) == ["first", "second", "third"]
 
 
 def test_next_is_the_first_step_whose_needs_pass(seat: Practice) -> None:

@@ -88,8 +88,9 @@ def _start(arguments: argparse.Namespace) -> int:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
-    first = next(iter(seat.lesson.faults), "")
-    for fault in (seat.lesson.faults if arguments.all else [arguments.fault or first]) or [""]:
+    beginning = seat.lesson.beginning
+    every = dict.fromkeys([beginning, *seat.lesson.faults])
+    for fault in every if arguments.all else [arguments.fault or beginning]:
         started = time.monotonic()
         seat.prepare(fault)
         print(
@@ -127,6 +128,8 @@ def _begun(seat: Seat, attempt: Attempt, started: float) -> int:
     if attempt.fault:
         symptom = lesson.faults[attempt.fault]["symptom"]
         print(say("labs.symptom", text=words(symptom["text"], shows=symptom["shows"])))
+    else:
+        print(say("labs.unfinished", text=words(lesson.content["unfinished"]["text"])))
     step = next(iter(lesson.steps.values()))
     print(say("labs.first", title=words(step["title"]), text=words(step["text"])))
     if attempt.coming_up:

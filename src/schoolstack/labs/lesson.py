@@ -55,6 +55,17 @@ class Lesson:
         """Return the lesson with its variants written into every text."""
         return Lesson(self.name, self.folder, _filled(self.content, values))
 
+    @property
+    def beginning(self) -> str:
+        """The fault that it begins with; empty when it begins on an unfinished machine."""
+        return "" if "unfinished" in self.content else next(iter(self.faults))
+
+    def fails(self, fault: str) -> Mapping[str, str]:
+        """Return the steps that fail after a fault, empty for the unfinished machine, and what each sees."""
+        told = self.faults[fault] if fault else self.content["unfinished"]
+        fails: Mapping[str, str] = told["fails"]
+        return fails
+
 
 def words(text: Mapping[str, str], **values: object) -> str:
     """Return a text of a lesson in the language of this process, its placeholders filled in."""
@@ -122,6 +133,10 @@ def check(content: Any, name: str, folder: Path) -> Iterator[str]:
         yield from _steps(steps, name, folder)
         yield from _hosts(content, name, folder)
         yield from _variants(content, name, folder)
+        if "unfinished" in content:
+            yield from _fails(content["unfinished"]["fails"], steps, name, "unfinished")
+        elif not content.get("faults"):
+            yield say("labs.no_beginning", name=name)
         for fault in content.get("faults", []):
             yield from _fault(fault, steps, name, folder)
         for question in content.get("questions", []):
@@ -173,16 +188,22 @@ def _fault(
     where, symptom = fault["id"], fault["symptom"]
     if not (folder / "faults" / f"{where}.yml").is_file():
         yield say("labs.no_playbook", name=name, id=where)
-    for step, code in fault["fails"].items():
-        if step not in steps:
-            yield say("labs.unknown_step", name=name, where=f"{where}.fails", id=step)
-        elif code not in steps[step]["seen"]:
-            yield say("labs.unknown_sight", name=name, where=f"{where}.fails", id=code)
+    yield from _fails(fault["fails"], steps, name, where)
     if symptom["step"] not in fault["fails"]:
         yield say("labs.no_symptom", name=name, id=where, step=symptom["step"])
     for tongue, text in symptom["text"].items():
         if "{shows}" not in text:
             yield say("labs.untold", name=name, id=where, tongue=tongue)
+
+
+def _fails(
+    fails: Mapping[str, str], steps: Mapping[str, Mapping[str, Any]], name: str, where: str
+) -> Iterator[str]:
+    for step, code in fails.items():
+        if step not in steps:
+            yield say("labs.unknown_step", name=name, where=f"{where}.fails", id=step)
+        elif code not in steps[step]["seen"]:
+            yield say("labs.unknown_sight", name=name, where=f"{where}.fails", id=code)
 
 
 def fitting(step: Mapping[str, Any], code: str) -> list[Mapping[str, Any]]:

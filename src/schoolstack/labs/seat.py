@@ -26,8 +26,8 @@ from schoolstack.labs.lesson import Lesson, fitting, words
 from schoolstack.labs.variants import derive
 from schoolstack.messages import say
 
-# The snapshot of a prepared host, before anything is broken.
-PREPARED = "lab"
+# The snapshots of a prepared host: as prepare.yml left it, and with all done where that is unfinished.
+PREPARED, WHOLE = "lab", "whole"
 # Seconds until what is whole has come up after a start: bounds 80 s, measured on two cores at a load of 11.
 SETTLE_LIMIT = 300
 # After a restart, what does not come back is waited for at least this long, in seconds, and this many times
@@ -60,7 +60,7 @@ class Attempt:
 
     Attributes:
         began: when, in seconds since 1970.
-        fault: what is broken; empty in a lesson without faults.
+        fault: what is broken; empty when it began on an unfinished machine.
         learner: who it is, as a pseudonym; empty when nobody said.
         coming_up: seconds that the hosts' programs need after the beginning until only what is broken fails.
         passed: seconds from the beginning to the first check that passed a step, by step.
@@ -181,8 +181,8 @@ class Seat:
         return attempt
 
     def to_do(self, attempt: Attempt) -> list[str]:
-        """Return the steps that an attempt is about: those its fault makes fail, else all."""
-        fails = self.lesson.faults[attempt.fault]["fails"] if attempt.fault else self.lesson.steps
+        """Return the steps that an attempt is about: those that fail at its beginning."""
+        fails = self.lesson.fails(attempt.fault)
         return [step for step in self.lesson.steps if step in fails]
 
     def points(self, attempt: Attempt, step: str) -> int:
@@ -310,7 +310,7 @@ class Seat:
         Raises:
             SchoolError: the lesson has no such fault, or the hosts did not come up.
         """
-        fault = fault or next(iter(self.lesson.faults), "")
+        fault = fault or self.lesson.beginning
         if fault:
             self._check_fault(fault)
         free, needed = free_memory_mb(), self.lesson.content["memory_mb"]
@@ -514,25 +514,40 @@ class Seat:
             self.molecule("create")
         if self._personal.is_file():
             self.molecule("prepare", "--force", SCHOOL_LAB_PREPARE=self._personal.name)
-        for name in self.hosts.values():
-            self.lab.snapshot(name, PREPARED)
+        self._keep_disks(PREPARED)
 
     def _frozen(self, fault: str) -> bool:
         return fault in self._coming_up and self._has(_snapshot(fault))
 
     def _freeze(self, fault: str) -> None:
         """Break the prepared hosts, and keep them as they are then, so that later starts need no playbook."""
-        self._for_each_host(lambda _, host: self.lab.reset(host, PREPARED))
-        for host in self.hosts.values():
-            self.lab.forget(host, _snapshot(fault))
+        if self.lesson.beginning:
+            self._reset(PREPARED, _snapshot(fault))
+        else:
+            if not self._has(WHOLE):
+                self._reset(PREPARED, WHOLE)
+                self.molecule("converge")
+                self._keep_disks(WHOLE)
+            self._reset(WHOLE, _snapshot(fault))
         self._settle()
         self.molecule("side-effect", SCHOOL_LAB_FAULT=fault)
-        for host in self.hosts.values():
-            self.lab.snapshot(host, _snapshot(fault))
+        self._keep_disks(_snapshot(fault))
         began = time.monotonic()
-        self._settle(self.lesson.faults[fault]["fails"])
+        self._settle(self.lesson.fails(fault))
         took = round(time.monotonic() - began, 1)
+        make_folder(self.folder, 0o700)
         write_json(self.folder / "coming-up.json", {**self._coming_up, fault: took})
+
+    def _reset(self, snapshot: str, without: str) -> None:
+        """Return all hosts to a snapshot, and forget one that a preparation may have begun."""
+        self._for_each_host(lambda _, host: self.lab.reset(host, snapshot))
+        for host in self.hosts.values():
+            self.lab.forget(host, without)
+
+    def _keep_disks(self, snapshot: str) -> None:
+        """Shut the hosts down, keep what is on them under a name, and boot them again."""
+        for host in self.hosts.values():
+            self.lab.snapshot(host, snapshot)
 
     def _return_to(self, name: str, host: str, fault: str) -> None:
         """Make a host run that has nothing on it but what the lesson begins with."""
