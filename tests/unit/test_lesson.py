@@ -369,6 +369,12 @@ def test_an_unfinished_machine_is_finished_before_it_is_broken(
     seat.start("loss")
     assert seat.did == [("reset", "fault-loss")]
     seat.did.clear()
+    # Another fault finds it whole.
+    (seat.folder / "coming-up.json").unlink()
+    seat.sees_then = [WHOLE, BROKEN]
+    seat.start("loss")
+    assert seat.did == [("reset", "whole"), *broken]
+    seat.did.clear()
     seat.start()
     seat.sees = WHOLE
     seat.solve()
