@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,8 @@ from schoolstack.errors import SchoolError
 from schoolstack.hosts.state import State
 from schoolstack.labs import seat as seats
 from schoolstack.labs.lesson import Lesson, check, load, names, words
-from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
+from schoolstack.labs.seat import PREPARED, Attempt, Seat, Seen, first_open, in_words
+from schoolstack.labs.variants import derive
 
 NAME = "small"
 BOTH = {"en": "yes", "nl": "ja"}
@@ -114,8 +117,39 @@ WRONG: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         lambda lab: lab["faults"][0]["symptom"]["text"].update(nl="niets"),
         "the symptom of the fault loss lacks {shows} in the language nl",
     ),
+    (lambda lab: told(lab, word="name"), "nothing makes the variants word so: write seat.yml"),
+    (lambda lab: lab.pop("faults"), "nothing says how the lesson begins: add unfinished, or a fault"),
+    (
+        lambda lab: lab.update(unfinished={"text": BOTH, "fails": {"first": "new"}}),
+        "unfinished.fails names new",
+    ),
+    (
+        lambda lab: lab.update(unfinished={"text": BOTH, "fails": {"fifth": "gone"}}),
+        "unfinished.fails names a step fifth",
+    ),
     (lambda lab: lab["questions"][0]["answers"][0].update(right=False), "has no right answer: mark one"),
 ]
+
+
+def told(lab: dict[str, Any], **variants: str) -> None:
+    """Add variants that a text tells."""
+    lab["variants"] = variants
+    lab["title"] = dict.fromkeys(("en", "nl"), " ".join(f"{{{name}}}" for name in variants))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("said", "{said}", "the variant said has the name of what"),
+        ("word", "-", "no text tells the variant word"),
+    ],
+)
+def test_a_variant_has_a_name_of_its_own_and_is_told(root: Path, name: str, text: str, sentence: str) -> None:
+    folder = root / "molecule" / NAME
+    (folder / "seat.yml").touch()
+    lab = {**GOOD, "variants": {name: "name"}, "title": {"en": text, "nl": text}}
+    (told,) = check(lab, NAME, folder)
+    assert sentence in told
 
 
 def test_what_is_right_is_taken(root: Path) -> None:
@@ -173,6 +207,7 @@ class Practice(Seat):
     """A seat whose machine sees what the test says, and that writes down what Molecule is to do."""
 
     sees: dict[str, Seen]
+    sees_then: list[dict[str, Seen]]
     did: list[tuple[str, ...]]
 
     @property
@@ -183,7 +218,9 @@ class Practice(Seat):
     def running(self) -> bool:
         return True
 
-    def look(self) -> dict[str, Seen]:
+    def look(self, *, restarted: bool = False) -> dict[str, Seen]:
+        if self.sees_then:
+            self.sees = self.sees_then.pop(0)
         return dict(self.sees)
 
     def molecule(self, verb: str, *further: str, **environment: str) -> None:
@@ -196,8 +233,23 @@ BROKEN = WHOLE | {"first": Seen(False, "gone", "oops"), "second": Seen(False, "s
 
 @pytest.fixture
 def seat(root: Path) -> Practice:
-    found = Practice(load(root, NAME), SimpleNamespace(state=State(root / "state")))  # type: ignore[arg-type]
-    found.sees, found.did = BROKEN, []
+    did: list[tuple[str, ...]] = []
+    kept: list[str] = []
+
+    def keep(_: str, name: str) -> None:
+        did.append(("snapshot", name))
+        kept.append(name)
+
+    lab = SimpleNamespace(
+        state=State(root / "state"),
+        hosts=list,
+        snapshots=lambda _: kept,
+        reset=lambda _, name: did.append(("reset", name)),
+        forget=lambda _, name: name in kept and kept.remove(name),
+        snapshot=keep,
+    )
+    found = Practice(load(root, NAME), lab=lab)  # type: ignore[arg-type]
+    found.sees, found.sees_then, found.did = BROKEN, [], did
     return found
 
 
@@ -241,9 +293,127 @@ def test_a_step_that_passed_once_keeps_its_time(seat: Practice) -> None:
     assert seat.require_attempt().passed == {"first": first}
 
 
+def test_what_has_to_survive_a_restart_is_earned_by_one(
+    root: Path, seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = yaml.safe_load(yaml.dump(GOOD, Dumper=NoAliases))
+    lab["steps"][1]["after_restart"] = True
+    seat.lesson = Lesson(NAME, root / "molecule" / NAME, lab)
+    seat.break_it("loss")
+    seat.sees = WHOLE
+    seat.check()
+    attempt = seat.require_attempt()
+    assert list(attempt.passed) == ["first"]
+    assert seat.unconfirmed(attempt) == ["second"]
+    assert not attempt.ended
+    monkeypatch.setattr(Practice, "_after_restart", lambda seat: WHOLE | {"second": Seen(False, "gone")})
+    seat.check(restart=True)
+    assert not seat.require_attempt().ended
+    monkeypatch.setattr(Practice, "_after_restart", lambda seat: dict(WHOLE))
+    seat.check(restart=True)
+    attempt = seat.require_attempt()
+    assert seat.unconfirmed(attempt) == []
+    assert attempt.ended
+
+
+def test_a_report_holds_what_was_earned_and_seen(seat: Practice) -> None:
+    seat.break_it("loss")
+    seat.hint()
+    seat.sees = BROKEN | {"first": Seen(True)}
+    seat.check()
+    report = seat.report()
+    first, second = report["steps"]
+    assert report | {"attempt": "", "began": 0, "checks": 0, "looked": 0, "steps": 0} == {
+        "attempt": "",
+        "lesson": NAME,
+        "seat": "",
+        "learner": "",
+        "fault": "loss",
+        "began": 0,
+        "ended": 0,
+        "checks": 0,
+        "looked": 0,
+        "points": 8,
+        "max_points": 20,
+        "solved": False,
+        "steps": 0,
+    }
+    assert len(report["checks"]) == 2
+    assert report["looked"] == report["checks"][-1] >= report["began"]
+    assert (first["id"], first["points"], first["max_points"], first["solved"]) == ("first", 8, 10, False)
+    assert first["passed"] >= first["hints"][0]["after"] >= 0
+    assert (first["hints"][0]["number"], first["hints"][0]["cost"]) == (0, 2)
+    assert second["passed"] is None
+    assert second["seen"] == {"passed": False, "code": "slow", "said": ""}
+    assert json.loads(json.dumps(report)) == report
+
+
+UNFINISHED = {"text": BOTH, "fails": {"first": "gone", "third": "slow"}}
+
+
+def test_an_unfinished_machine_is_finished_before_it_is_broken(
+    seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(seat.lesson.content, "unfinished", UNFINISHED)  # type: ignore[arg-type]
+    attempt = seat.start()
+    assert seat.did == [("reset", PREPARED)]
+    assert seat.to_do(attempt) == ["first", "third"]
+    seat.did.clear()
+    seat.sees_then = [WHOLE, BROKEN]
+    assert seat.to_do(seat.start("loss")) == ["first", "second"]
+    whole = [("reset", PREPARED), ("converge",), ("snapshot", "whole"), ("reset", "whole")]
+    broken = [("side-effect", "loss"), ("snapshot", "fault-loss"), ("reset", "fault-loss")]
+    assert seat.did == [*whole, *broken]
+    seat.did.clear()
+    # From then on it is only returned to.
+    seat.start("loss")
+    assert seat.did == [("reset", "fault-loss")]
+    seat.did.clear()
+    # Another fault finds it whole.
+    (seat.folder / "coming-up.json").unlink()
+    seat.sees_then = [WHOLE, BROKEN]
+    seat.start("loss")
+    assert seat.did == [("reset", "whole"), *broken]
+    seat.did.clear()
+    seat.start()
+    seat.sees = WHOLE
+    seat.solve()
+    assert seat.did == [("reset", PREPARED), ("converge",)]
+
+
+def test_a_fault_is_kept_once_just_the_told_steps_fail(
+    seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "SETTLE_LIMIT", 0)
+    seat.sees_then = [WHOLE, WHOLE]
+    with pytest.raises(SchoolError, match=r"not as they should be after 0 s \(Everything passes"):
+        seat.prepare("loss")
+    seat.did.clear()
+    # The next one begins anew.
+    seat.sees_then = [WHOLE, BROKEN]
+    seat.prepare("loss")
+    assert [what for what in seat.did if what[0] != "reset"] == [
+        ("side-effect", "loss"),
+        ("snapshot", "fault-loss"),
+    ]
+
+
+def test_a_seat_is_made_anew_for_another_seed(seat: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seat, "lend", lambda *_: None)
+    monkeypatch.setattr(Practice, "_return_to", lambda *_: None)
+    room = Practice(seat.lesson, "2", seat.lab)
+    room.start("loss", "kestrel", "one")
+    assert room.require_attempt().learner == "kestrel"
+    assert room.seed == "one"
+    room.prepare("loss", "one")
+    assert room.attempt
+    room.prepare("loss", "two")
+    assert room.seed == "two"
+    assert not room.attempt
+
+
 def test_only_steps_that_the_fault_broke_are_to_be_earned(seat: Practice) -> None:
     assert seat.to_do(Attempt(0, "loss")) == ["first", "second"]
-    assert seat.to_do(Attempt(0)) == ["first", "second", "third"]
 
 
 def test_next_is_the_first_step_whose_needs_pass(seat: Practice) -> None:
@@ -259,16 +429,48 @@ def test_what_was_seen_is_told_in_words(seat: Practice) -> None:
     assert in_words(step, Seen(False, "", "no route")) == "The check came to no judgement: no route"
 
 
-def test_nothing_is_started_without_room(seat: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_started_without_room(root: Path, seat: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Practice, "running", False)
     monkeypatch.setattr(seats, "free_memory_mb", lambda: 99)
     with pytest.raises(SchoolError, match="needs 100 MB of memory, and 99 MB are free"):
         seat.start("loss")
     monkeypatch.setattr(Practice, "prepared", False)
+    (root / "state").mkdir(mode=0o700, exist_ok=True)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 1024**2))
     with pytest.raises(SchoolError, match="needs 100 MB of disk, and 5 MB are free"):
         seat.prepare()
     assert seat.did == []
+
+
+def test_seats_of_a_room_have_hosts_and_texts_of_their_own(root: Path, seat: Practice) -> None:
+    folder = root / "molecule" / NAME
+    lab = {**GOOD, "variants": {"person": "name"}, "title": {"en": "Help {person}", "nl": "Help {person}"}}
+    lesson = Lesson(NAME, folder, lab)
+    both = [Seat(lesson, number, seat.lab) for number in ("", "7")]
+    assert [one.hosts["server"] for one in both] == ["small-server", "small7-server"]
+    assert both[0].inventory != both[1].inventory
+    titles = [words(one.lesson.content["title"]) for one in both]
+    assert titles == [f"Help {one.variants['person']}" for one in both]
+    assert titles[0] != titles[1]
+
+
+@pytest.mark.parametrize("number", ["0", "100", "a", "01", "-1", " 1"])
+def test_a_seat_without_a_number_of_a_room_is_refused(seat: Practice, number: str) -> None:
+    with pytest.raises(SchoolError, match="is no seat: write a number from 1 to 99"):
+        Seat(seat.lesson, number, seat.lab)
+
+
+def test_variants_follow_from_seed_and_number_and_differ_within_a_room() -> None:
+    kinds = {"who": "name", "word": "password", "gate": "port"}
+    room = [derive(kinds, "seed", NAME, str(number)) for number in range(1, 100)]
+    assert room[4] == derive(kinds, "seed", NAME, "5")
+    for name in kinds:
+        assert len({values[name] for values in room}) == len(room)
+    other = derive(kinds, "other", NAME, "5")
+    assert all(other[name] != room[4][name] for name in kinds)
+    assert all(re.fullmatch(r"[a-z]+\.[a-z]+", values["who"]) for values in room)
+    assert all(re.fullmatch(r"([a-z]{4}-){3}\d\d", values["word"]) for values in room)
+    assert all(20_000 <= int(values["gate"]) < 30_000 for values in room)
 
 
 def test_what_was_never_started_has_no_attempt(seat: Practice) -> None:
@@ -295,7 +497,7 @@ def test_away(away): pass
     lab = copy.deepcopy(GOOD)
     for told, function in zip(lab["steps"], ("it", "gone", "away"), strict=True):
         told["check"] = f"test_it.py::test_{function}"
-    seat = Seat(Lesson(NAME, root / "molecule" / NAME, lab), SimpleNamespace(state=State(root)))  # type: ignore[arg-type]
+    seat = Seat(Lesson(NAME, root / "molecule" / NAME, lab), lab=SimpleNamespace(state=State(root)))  # type: ignore[arg-type]
     seat._require_running = lambda: None  # type: ignore[method-assign]
     assert seat.look() == {
         "first": Seen(True),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import testinfra
@@ -13,17 +12,17 @@ from testinfra.host import Host
 
 from schoolstack.deployment import Deployment
 from schoolstack.labs.checks import NotYetError
+from schoolstack.labs.seat import Seat
 from schoolstack.signin import Browser
 
-INVENTORY = Path(__file__).parents[1] / "inventory"
 # Seconds that a page may take; a firewall that drops everything lets them pass.
 PATIENCE = 5
 
 
 @pytest.fixture(scope="session")
-def school() -> Deployment:
-    """The lesson's school on its test host."""
-    return Deployment(INVENTORY, "brokensignin-server")
+def school(seat: Seat) -> Deployment:
+    """The lesson's school on the seat's test host."""
+    return Deployment(seat.inventory, seat.hosts["server"], seat.lab)
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,8 @@ class Host:
     address: str
     groups: list[str] = field(default_factory=list)
     forwards: list[int] = field(default_factory=list)
+    # <host>/<snapshot> that it began with; empty when it began with the image.
+    over: str = ""
 
     @property
     def scenario(self) -> str:
@@ -125,11 +127,31 @@ class Lab:
         Raises:
             SchoolError: when the name, the wish or this machine does not allow it.
         """
+        return self._up(name, suite, arch, groups)
+
+    def clone(self, name: str, source: str, snapshot: str) -> Host:
+        """Make a host that begins with what another one had at a snapshot; the disk holds that once.
+
+        Its address, host key and machine-id are its own. The other one stays as long as this one is there.
+
+        Args:
+            name: ``<scenario>-<host>``.
+            source: the other host.
+            snapshot: the name of its snapshot.
+
+        Raises:
+            SchoolError: there is no such snapshot, or a host of this name that began with something else.
+        """
+        other = self.host(source)
+        Disk(self.folder(source)).snapshot(snapshot)
+        return self._up(name, other.suite, other.arch, other.groups, f"{source}/{snapshot}")
+
+    def _up(self, name: str, suite: str, arch: str, groups: Iterable[str], over: str = "") -> Host:
         names.split(name)
         with self.state.lock(f"host-{name}"):
             with self.state.lock("hosts"):
                 net = network.ensure(self.state)
-                host = self._remember(name, suite, arch, list(groups), net)
+                host = self._remember(name, suite, arch, list(groups), net, over)
                 self._apply_rules(net)
             machine = self._machine(name, net)
             if not machine.running():
@@ -164,6 +186,18 @@ class Lab:
             disk.freeze(snapshot)
         return self.up(name)
 
+    def forget(self, name: str, snapshot: str) -> None:
+        """Delete a snapshot, if there is one of this name, that nothing lies upon."""
+        self.host(name)
+        with self.state.lock(f"host-{name}"):
+            Disk(self.folder(name)).forget(snapshot)
+
+    def shut_down(self, name: str) -> None:
+        """Shut a host down in order. ``up`` boots it again with what is on its disk."""
+        self.host(name)
+        with self.state.lock(f"host-{name}"):
+            self._machine(name, network.ensure(self.state)).shut_down()
+
     def power_cut(self, name: str) -> None:
         """Kill a host at once, as a power cut would. ``up`` boots it again with what was on its disk."""
         self.host(name)
@@ -188,8 +222,16 @@ class Lab:
             self._apply_rules(network.ensure(self.state))
 
     def down(self, name: str) -> None:
-        """Remove a host with all that was on it; the last one takes the network with it."""
+        """Remove a host with all that was on it; the last one takes the network with it.
+
+        Raises:
+            SchoolError: others began with what it had and share that.
+        """
         names.split(name)
+        if sharing := [host.name for host in self.hosts() if host.over.split("/")[0] == name]:
+            raise SchoolError(
+                f"{name} stays, because {', '.join(sharing)} share its disk: remove those first"
+            )
         with self.state.lock(f"host-{name}"):
             net = network.load(self.state)
             if net:
@@ -219,20 +261,22 @@ class Lab:
     def _save(self, host: Host) -> None:
         write_json(self.folder(host.name) / "host.json", asdict(host))
 
-    def _remember(self, name: str, suite: str, arch: str, groups: list[str], net: network.Network) -> Host:
+    def _remember(
+        self, name: str, suite: str, arch: str, groups: list[str], net: network.Network, over: str = ""
+    ) -> Host:
         """Return the host's record, giving it an address and a host key when it is new."""
         folder = self.folder(name)
         values = read_json(folder / "host.json")
         if values:
             host = Host(**values)
-            for wish, has in ((suite, host.suite), (arch, host.arch)):
+            for wish, has in ((suite, host.suite), (arch, host.arch), (over, host.over)):
                 if wish and wish != has:
                     raise SchoolError(f"{name} exists and is {has}: take it down first to have {wish}")
             host.groups = groups or host.groups
         else:
             address = network.free_address(net, (other.address for other in self.hosts()))
             arch = arch or image.native_architecture()
-            host = Host(name, suite or image.default_suite(arch), arch, address, groups)
+            host = Host(name, suite or image.default_suite(arch), arch, address, groups, over=over)
         image.require_emulation(host.suite, host.arch)
         folder.mkdir(parents=True, exist_ok=True)
         self._save(host)
@@ -248,7 +292,7 @@ class Lab:
         folder = self.folder(host.name)
         disk = Disk(folder)
         if not disk.recover():
-            disk.create(image.ensure(self.state, host.suite, host.arch), self._first_files(host, net))
+            disk.create(self._beginning(host), self._first_files(host, net))
         archives = folder / "archives"
         with self.state.lock("packages"):
             packages.share(self.state.packages / f"{host.suite}-{host.arch}", archives)
@@ -260,15 +304,27 @@ class Lab:
         if image.emulated(host.arch):
             connect_from_outside(host.address, net, machine)
 
+    def _beginning(self, host: Host) -> Path:
+        """Return what lies under all of a host: the image, or another host's snapshot."""
+        if not host.over:
+            return image.ensure(self.state, host.suite, host.arch)
+        source, snapshot = host.over.split("/")
+        return Disk(self.folder(source)).snapshot(snapshot)
+
     def _first_files(self, host: Host, net: network.Network) -> dict[str, tuple[int, str]]:
-        """Return what makes a copy of the image this host: path to mode and text."""
+        """Return what makes a copy of what lies under it this host: path to mode and text."""
         key = self.folder(host.name) / "host_key"
-        return {
+        own = {
             "etc/hostname": (0o644, f"{host.short}\n"),
-            "etc/hosts": (0o644, "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"),
             "etc/ssh/ssh_host_ed25519_key": (0o600, key.read_text()),
             "etc/ssh/ssh_host_ed25519_key.pub": (0o644, key.with_suffix(".pub").read_text()),
             "etc/systemd/network/10-schoolstack.network": (0o644, network_file(host.address, net)),
+        }
+        if host.over:
+            # Filled at the next boot, as in the image.
+            return own | {"etc/machine-id": (0o644, "")}
+        return own | {
+            "etc/hosts": (0o644, "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"),
             "root/.ssh/authorized_keys": (0o600, self.state.key.with_suffix(".pub").read_text()),
         }
 

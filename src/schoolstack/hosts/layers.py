@@ -103,6 +103,20 @@ class Disk:
         self.layer.rename(target)
         self._next.rename(self.layer)
 
+    def forget(self, name: str) -> None:
+        """Delete the snapshot ``name``, if there is one.
+
+        Raises:
+            SchoolError: the present layer or another snapshot lies upon it.
+        """
+        doomed = self.folder / "snapshots" / name
+        layers = [self.layer, *(self.folder / "snapshots").glob("*")]
+        if any(
+            (layer / "lower").is_file() and (layer / "lower").read_text() == str(doomed) for layer in layers
+        ):
+            raise SchoolError(f'the snapshot "{name}" of {self.folder.name} is in use: reset the host first')
+        remove_tree(doomed)
+
     def mount_options(self) -> str:
         """Return overlayfs's mount options for the layer and all that lies under it."""
         lowers = []

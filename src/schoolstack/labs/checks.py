@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from schoolstack.labs.lesson import load
+from schoolstack.labs.seat import Seat
+
 # Of a check that came to no judgement, such as on a host that does not answer; no lesson may use it.
 ODD = ""
 
@@ -27,8 +30,30 @@ class NotYetError(AssertionError):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--lab-report FILE``, to which a line of JSON per check is written."""
+    """Add which seat it is, and ``--lab-report FILE``, to which a line of JSON per check is written."""
     parser.addoption("--lab-report", type=Path, required=True)
+    parser.addoption("--lab-lesson", type=Path, required=True)
+    parser.addoption("--lab-seat", default="")
+    parser.addoption("--lab-restarted", action="store_true")
+
+
+@pytest.fixture(scope="session")
+def seat(request: pytest.FixtureRequest) -> Seat:
+    """The seat that is looked at: its hosts, its inventory, the lesson as it is told there."""
+    folder = request.config.getoption("lab_lesson")
+    return Seat(load(folder.parents[1], folder.name), request.config.getoption("lab_seat"))
+
+
+@pytest.fixture(scope="session")
+def variants(seat: Seat) -> dict[str, str]:
+    """What differs from seat to seat, by the names that the lesson gives it."""
+    return seat.variants
+
+
+@pytest.fixture(scope="session")
+def restarted(request: pytest.FixtureRequest) -> bool:
+    """Whether the hosts have just been restarted, so that what does not run does not come back."""
+    return bool(request.config.getoption("lab_restarted"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from schoolstack.arguments import add_language
 from schoolstack.deployment import ROOT
-from schoolstack.labs.lesson import Lesson, load, names, words
+from schoolstack.labs.lesson import load, names, words
 from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
 from schoolstack.messages import say
 
@@ -22,14 +22,21 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         added = verbs.add_parser(name, help=say(f"labs.help.{name}"))
         if name != "list":
             added.add_argument("name", metavar="LESSON", help=say("labs.help.name"))
+            added.add_argument("--seat", default="", metavar="NUMBER", help=say("labs.help.seat"))
         add_language(added)
         added.set_defaults(run=run)
         return added
 
     verb("list", _list)
     verb("show", _show)
-    verb("start", _start).add_argument("--fault", default="", help=say("labs.help.fault"))
-    verb("check", lambda arguments: _checked(_seat(arguments)))
+    start = verb("start", _start)
+    start.add_argument("--fault", default="", help=say("labs.help.fault"))
+    prepare = verb("prepare", _prepare)
+    which = prepare.add_mutually_exclusive_group()
+    which.add_argument("--fault", default="", help=say("labs.help.fault"))
+    which.add_argument("--all", action="store_true", help=say("labs.help.all"))
+    check = verb("check", _check)
+    check.add_argument("--restart", action="store_true", help=say("labs.help.restart"))
     verb("hint", _hint)
     verb("break", _break).add_argument("fault", metavar="FAULT", help=say("labs.help.fault"))
     verb("reset", _reset)
@@ -39,7 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _seat(arguments: argparse.Namespace) -> Seat:
-    return Seat(load(ROOT, arguments.name))
+    return Seat(load(ROOT, arguments.name), arguments.seat)
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -55,7 +62,7 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    lesson = load(ROOT, arguments.name)
+    lesson = _seat(arguments).lesson
     content = lesson.content
     print(words(content["title"]))
     print(say("labs.for_whom", audience=words(content["audience"])))
@@ -79,11 +86,30 @@ def _start(arguments: argparse.Namespace) -> int:
     return _begun(seat, attempt, started)
 
 
+def _prepare(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    beginning = seat.lesson.beginning
+    every = dict.fromkeys([beginning, *seat.lesson.faults])
+    for fault in every if arguments.all else [arguments.fault or beginning]:
+        started = time.monotonic()
+        seat.prepare(fault)
+        print(
+            say(
+                "labs.is_prepared",
+                name=seat.address,
+                fault=fault,
+                seconds=f"{time.monotonic() - started:.0f}",
+            )
+        )
+    seat.switch_off()
+    return 0
+
+
 def _reset(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
     started = time.monotonic()
     before = seat.attempt
-    attempt = seat.start(before.fault if before else "")
+    attempt = seat.start(before.fault, before.learner) if before else seat.start()
     return _begun(seat, attempt, started)
 
 
@@ -97,42 +123,61 @@ def _begun(seat: Seat, attempt: Attempt, started: float) -> int:
     """Say where to log in, what is wrong, and what to do first."""
     lesson = seat.lesson
     print(say("labs.ready", seconds=f"{time.monotonic() - started:.0f}"))
-    for name, host in lesson.hosts.items():
+    for name, host in seat.hosts.items():
         print(say("labs.log_in", host=host, what=words(lesson.content["hosts"][name])))
     if attempt.fault:
         symptom = lesson.faults[attempt.fault]["symptom"]
         print(say("labs.symptom", text=words(symptom["text"], shows=symptom["shows"])))
+    else:
+        print(say("labs.unfinished", text=words(lesson.content["unfinished"]["text"])))
     step = next(iter(lesson.steps.values()))
     print(say("labs.first", title=words(step["title"]), text=words(step["text"])))
-    print(say("labs.after", name=lesson.name))
+    if attempt.coming_up:
+        print(say("labs.coming_up", seconds=f"{attempt.coming_up:.0f}"))
+    print(say("labs.after", name=seat.address))
     return 0
 
 
-def _checked(seat: Seat) -> int:
-    seen = seat.check()
-    _tell(seat.lesson, seen)
-    return int(any(not found.passed for found in seen.values()))
+def _check(arguments: argparse.Namespace) -> int:
+    seat = _seat(arguments)
+    seen = seat.check(restart=arguments.restart)
+    _tell(seat, seen)
+    attempt = seat.attempt
+    return int(
+        any(not found.passed for found in seen.values()) or bool(attempt and seat.unconfirmed(attempt))
+    )
 
 
-def _tell(lesson: Lesson, seen: Mapping[str, Seen]) -> None:
+def _tell(seat: Seat, seen: Mapping[str, Seen]) -> None:
     """Print what every check saw, and what comes next."""
+    lesson, attempt = seat.lesson, seat.attempt
     for name, found in seen.items():
         step = lesson.steps[name]
         print(f"{'✓' if found.passed else '✗'} {words(step['title'])}: {in_words(step, found)}")
     passed = sum(found.passed for found in seen.values())
     if passed == len(seen):
-        print(say("labs.all_pass"))
+        _all_pass(seat)
         return
+    if attempt and (left := attempt.coming_up - attempt.after()) > 0:
+        print(say("labs.still_coming_up", seconds=f"{left:.0f}"))
     print(say("labs.some_pass", passed=passed, all=len(seen)))
     step = lesson.steps[first_open(lesson, seen)]
     print(say("labs.next", title=words(step["title"]), text=words(step["text"])))
+
+
+def _all_pass(seat: Seat) -> None:
+    """Print that everything passes, and what is earned by a restart only."""
+    print(say("labs.all_pass"))
+    if (attempt := seat.attempt) and (steps := seat.unconfirmed(attempt)):
+        titles = ", ".join(words(seat.lesson.steps[step]["title"]) for step in steps)
+        print(say("labs.unconfirmed", titles=titles, name=seat.address))
 
 
 def _hint(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
     given = seat.hint()
     if not given:
-        print(say("labs.all_pass"))
+        _all_pass(seat)
         return 0
     step, text = given
     print(say("labs.hint", title=words(seat.lesson.steps[step]["title"]), text=text))
@@ -141,7 +186,7 @@ def _hint(arguments: argparse.Namespace) -> int:
 
 def _solve(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
-    _tell(seat.lesson, seat.solve())
+    _tell(seat, seat.solve())
     return 0
 
 
@@ -151,7 +196,7 @@ def _stop(arguments: argparse.Namespace) -> int:
         seat.remove()
     else:
         seat.stop()
-    print(say("labs.removed" if arguments.remove else "labs.stopped", name=arguments.name))
+    print(say("labs.removed" if arguments.remove else "labs.stopped", name=seat.address))
     return 0
 
 

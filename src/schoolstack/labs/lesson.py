@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from schoolstack.preflight.declaration import check_declaration
 _SCHEMA = Path(__file__).with_name("lab.schema.json")
 # The lists of lab.yml whose entries have names.
 _NAMED = ("steps", "faults")
+# What stands for a value in a text.
+_WORD = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,25 @@ class Lesson:
             object.__setattr__(self, kind, {entry["id"]: entry for entry in self.content.get(kind, [])})
 
     @property
-    def hosts(self) -> dict[str, str]:
-        """The test host of each host of the inventory, by its name there."""
-        return {name: f"{self.name.replace('-', '')}-{name}" for name in self.content["hosts"]}
+    def variants(self) -> Mapping[str, str]:
+        """The kind of each thing that differs from seat to seat, by its name."""
+        kinds: Mapping[str, str] = self.content.get("variants", {})
+        return kinds
+
+    def filled(self, values: Mapping[str, str]) -> Lesson:
+        """Return the lesson with its variants written into every text."""
+        return Lesson(self.name, self.folder, _filled(self.content, values))
+
+    @property
+    def beginning(self) -> str:
+        """The fault that it begins with; empty when it begins on an unfinished machine."""
+        return "" if "unfinished" in self.content else next(iter(self.faults))
+
+    def fails(self, fault: str) -> Mapping[str, str]:
+        """Return the steps that fail after a fault, empty for the unfinished machine, and what each sees."""
+        told = self.faults[fault] if fault else self.content["unfinished"]
+        fails: Mapping[str, str] = told["fails"]
+        return fails
 
 
 def words(text: Mapping[str, str], **values: object) -> str:
@@ -54,6 +73,14 @@ def words(text: Mapping[str, str], **values: object) -> str:
     for name, value in values.items():
         said = said.replace(f"{{{name}}}", str(value))
     return said
+
+
+def _filled(content: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(content, str):
+        return _WORD.sub(lambda found: values.get(found[1], found[0]), content)
+    if isinstance(content, Mapping):
+        return {key: _filled(value, values) for key, value in content.items()}
+    return [_filled(value, values) for value in content] if isinstance(content, list) else content
 
 
 def names(root: Path) -> list[str]:
@@ -105,6 +132,11 @@ def check(content: Any, name: str, folder: Path) -> Iterator[str]:
         steps = {step["id"]: step for step in content["steps"]}
         yield from _steps(steps, name, folder)
         yield from _hosts(content, name, folder)
+        yield from _variants(content, name, folder)
+        if "unfinished" in content:
+            yield from _fails(content["unfinished"]["fails"], steps, name, "unfinished")
+        elif not content.get("faults"):
+            yield say("labs.no_beginning", name=name)
         for fault in content.get("faults", []):
             yield from _fault(fault, steps, name, folder)
         for question in content.get("questions", []):
@@ -132,6 +164,17 @@ def _steps(steps: Mapping[str, Mapping[str, Any]], name: str, folder: Path) -> I
         yield say("labs.cycle", name=name, steps=" → ".join(reversed(error.args[1])))
 
 
+def _variants(content: Mapping[str, Any], name: str, folder: Path) -> Iterator[str]:
+    variants = content.get("variants", {})
+    if variants and not (folder / "seat.yml").is_file():
+        yield say("labs.no_seat_playbook", name=name, variants=", ".join(variants))
+    if known := sorted({"said", "shows"} & set(variants)):
+        yield say("labs.taken_word", name=name, word=known[0])
+    told = set(_WORD.findall(json.dumps(content)))
+    for word in sorted(set(variants) - told):
+        yield say("labs.untold_variant", name=name, word=word)
+
+
 def _hosts(content: Mapping[str, Any], name: str, folder: Path) -> Iterator[str]:
     inventory = yaml.safe_load((folder / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
     has = set(inventory["all"]["hosts"])
@@ -145,16 +188,22 @@ def _fault(
     where, symptom = fault["id"], fault["symptom"]
     if not (folder / "faults" / f"{where}.yml").is_file():
         yield say("labs.no_playbook", name=name, id=where)
-    for step, code in fault["fails"].items():
-        if step not in steps:
-            yield say("labs.unknown_step", name=name, where=f"{where}.fails", id=step)
-        elif code not in steps[step]["seen"]:
-            yield say("labs.unknown_sight", name=name, where=f"{where}.fails", id=code)
+    yield from _fails(fault["fails"], steps, name, where)
     if symptom["step"] not in fault["fails"]:
         yield say("labs.no_symptom", name=name, id=where, step=symptom["step"])
     for tongue, text in symptom["text"].items():
         if "{shows}" not in text:
             yield say("labs.untold", name=name, id=where, tongue=tongue)
+
+
+def _fails(
+    fails: Mapping[str, str], steps: Mapping[str, Mapping[str, Any]], name: str, where: str
+) -> Iterator[str]:
+    for step, code in fails.items():
+        if step not in steps:
+            yield say("labs.unknown_step", name=name, where=f"{where}.fails", id=step)
+        elif code not in steps[step]["seen"]:
+            yield say("labs.unknown_sight", name=name, where=f"{where}.fails", id=code)
 
 
 def fitting(step: Mapping[str, Any], code: str) -> list[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,14 +21,22 @@ from typing import Any
 from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
-from schoolstack.hosts.state import make_folder, read_json, write_json
+from schoolstack.hosts.state import make_folder, read_json, remove_tree, write_json
 from schoolstack.labs.lesson import Lesson, fitting, words
+from schoolstack.labs.variants import derive
 from schoolstack.messages import say
 
-# The snapshot of a prepared host: to it every start and every reset returns.
-PREPARED = "lab"
+# The snapshots of a prepared host: as prepare.yml left it, and with all done where that is unfinished.
+PREPARED, WHOLE = "lab", "whole"
 # Seconds until what is whole has come up after a start: bounds 80 s, measured on two cores at a load of 11.
 SETTLE_LIMIT = 300
+# After a restart, what does not come back is waited for at least this long, in seconds, and this many times
+# what the same programs needed when the lesson was prepared, since other seats may be busy.
+RESTART_LIMIT, RESTART_TIMES = 30, 3
+# The numbers that seats of a room may have.
+NUMBERS = range(1, 100)
+# What is generated in an inventory, by name.
+GENERATED = ("secrets", "sheets", "files", "people", "breaches", ".vault-key")
 
 
 @dataclass(frozen=True)
@@ -49,47 +60,108 @@ class Attempt:
 
     Attributes:
         began: when, in seconds since 1970.
-        fault: what is broken; empty in a lesson without faults.
+        fault: what is broken; empty when it began on an unfinished machine.
+        learner: who it is, as a pseudonym; empty when nobody said.
+        coming_up: seconds that the hosts' programs need after the beginning until only what is broken fails.
         passed: seconds from the beginning to the first check that passed a step, by step.
-        hints: number of each hint that was given, by step.
+        hints: number of each hint that was given, in that order, by step.
+        hinted: seconds from the beginning to each of these.
+        checks: seconds from the beginning to each check.
+        seen: what the last check saw, by step.
         solved: the steps that did not pass yet when the solution was taken; they earn no points.
         ended: when it was stopped or everything passed, in seconds since 1970; 0 while it goes on.
+        id: its own, a UUID.
     """
 
     began: float
     fault: str = ""
+    learner: str = ""
+    coming_up: float = 0
     passed: dict[str, float] = field(default_factory=dict)
     hints: dict[str, list[int]] = field(default_factory=dict)
+    hinted: dict[str, list[float]] = field(default_factory=dict)
+    checks: list[float] = field(default_factory=list)
+    seen: dict[str, dict[str, Any]] = field(default_factory=dict)
     solved: list[str] = field(default_factory=list)
     ended: float = 0
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def after(self) -> float:
+        """Return the seconds since it began."""
+        return round(time.time() - self.began, 1)
 
 
 class Seat:
-    """One lesson on this machine."""
+    """One lesson on hosts of its own on this machine.
 
-    def __init__(self, lesson: Lesson, lab: Lab | None = None) -> None:
+    There is one without a number, and any number of them with one: the seats of a room. All share what
+    prepared hosts have on their disks, which is made once, for the one without a number.
+
+    Attributes:
+        lesson: the lesson as it is told at this seat.
+        number: the seat's; empty for the one that is no part of a room.
+        folder: what is remembered of it.
+        inventory: the scenario's inventory, with where this seat's hosts are reached, and their secrets.
+    """
+
+    def __init__(self, lesson: Lesson, number: str = "", lab: Lab | None = None) -> None:
         """Look at a lesson's hosts.
 
+        Args:
+            lesson: as :func:`schoolstack.labs.lesson.load` returns it.
+            number: the seat's.
+            lab: the test hosts; this machine's usual ones when not given.
+
         Raises:
-            SchoolError: without what lessons run on.
+            SchoolError: without what lessons run on, or when there can be no such seat.
         """
         if missing := [name for name in ("molecule", "pytest", "testinfra") if not find_spec(name)]:
             raise SchoolError(say("labs.tools", missing=", ".join(missing)))
-        self.lesson = lesson
+        if number and number not in map(str, NUMBERS):
+            raise SchoolError(say("labs.no_number", number=number, last=NUMBERS[-1]))
+        self._told = lesson
+        self.number = number
         self.lab = lab or Lab()
-        self._file = self.lab.state.root / "labs" / f"{lesson.name}.json"
+        self._scenario = f"{lesson.name.replace('-', '')}{number}"
+        self.folder = self.lab.state.root / "labs" / self._scenario
+        self.inventory = self.folder / "inventory"
+        self._file = self.folder / "attempt.json"
+        self.lesson = lesson.filled(self.variants)
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """The test host of each host of the inventory, by its name there."""
+        return {name: f"{self._scenario}-{name}" for name in self._told.content["hosts"]}
+
+    @property
+    def seed(self) -> str:
+        """What its variants follow from; empty when it was given none."""
+        file = self.folder / "seed"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    @property
+    def variants(self) -> dict[str, str]:
+        """What differs from seat to seat: the value of each by its name."""
+        return derive(self._told.variants, self.seed, self._told.name, self.number)
+
+    @property
+    def address(self) -> str:
+        """The words that name it behind ``school lab VERB``."""
+        return f"{self.lesson.name} --seat {self.number}" if self.number else self.lesson.name
 
     # -- asking ----------------------------------------------------------------------------------
 
     @property
     def prepared(self) -> bool:
-        """Whether every host has what a start returns to."""
-        return all(PREPARED in self.lab.snapshots(name) for name in self.lesson.hosts.values())
+        """Whether every host has what everything else is made from."""
+        return self._has(PREPARED)
 
     @property
     def running(self) -> bool:
         """Whether every host runs."""
-        return all(map(self.lab.running, self.lesson.hosts.values()))
+        return all(map(self.lab.running, self.hosts.values()))
 
     @property
     def attempt(self) -> Attempt | None:
@@ -105,12 +177,12 @@ class Seat:
         """
         attempt = self.attempt
         if not attempt:
-            raise SchoolError(say("labs.not_running", name=self.lesson.name))
+            raise SchoolError(say("labs.not_running", name=self.address))
         return attempt
 
     def to_do(self, attempt: Attempt) -> list[str]:
-        """Return the steps that an attempt is about: those its fault makes fail, else all."""
-        fails = self.lesson.faults[attempt.fault]["fails"] if attempt.fault else self.lesson.steps
+        """Return the steps that an attempt is about: those that fail at its beginning."""
+        fails = self.lesson.fails(attempt.fault)
         return [step for step in self.lesson.steps if step in fails]
 
     def points(self, attempt: Attempt, step: str) -> int:
@@ -121,8 +193,59 @@ class Seat:
         cost = sum(told["hints"][number]["cost"] for number in attempt.hints.get(step, []))
         return max(0, int(told["points"] - cost))
 
-    def look(self) -> dict[str, Seen]:
+    def unconfirmed(self, attempt: Attempt) -> list[str]:
+        """Return the steps of an attempt that are only earned after a restart, and were not yet."""
+        steps = self.lesson.steps
+        return [s for s in self.to_do(attempt) if steps[s].get("after_restart") and s not in attempt.passed]
+
+    def report(self) -> dict[str, Any]:
+        """Return what is known of the last attempt, as plain values; times are seconds.
+
+        Raises:
+            SchoolError: when there was none.
+        """
+        attempt = self.require_attempt()
+        steps = []
+        for name in self.to_do(attempt):
+            told = self.lesson.steps[name]
+            given = zip(attempt.hints.get(name, []), attempt.hinted.get(name, []), strict=True)
+            steps.append(
+                {
+                    "id": name,
+                    "title": dict(told["title"]),
+                    "points": self.points(attempt, name),
+                    "max_points": told["points"],
+                    "passed": attempt.passed.get(name),
+                    "solved": name in attempt.solved,
+                    "seen": attempt.seen.get(name),
+                    "hints": [
+                        {"number": number, "cost": told["hints"][number]["cost"], "after": after}
+                        for number, after in given
+                    ],
+                }
+            )
+        checks = [attempt.began + after for after in attempt.checks]
+        return {
+            "attempt": attempt.id,
+            "lesson": self.lesson.name,
+            "seat": self.number,
+            "learner": attempt.learner,
+            "fault": attempt.fault,
+            "began": attempt.began,
+            "ended": attempt.ended,
+            "checks": checks,
+            "looked": checks[-1] if checks else 0.0,
+            "points": sum(step["points"] for step in steps),
+            "max_points": sum(step["max_points"] for step in steps),
+            "solved": bool(attempt.solved),
+            "steps": steps,
+        }
+
+    def look(self, *, restarted: bool = False) -> dict[str, Seen]:
         """Run every step's check, from outside, and return what each saw, in the order of the steps.
+
+        Args:
+            restarted: whether the hosts have just been restarted, which checks may ask.
 
         Raises:
             SchoolError: when a host does not run.
@@ -133,8 +256,17 @@ class Seat:
             report = Path(folder) / "report"
             report.touch()
             command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
-            command += ["-p", "schoolstack.labs.checks", "--lab-report", str(report), *tests]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            command += ["-p", "schoolstack.labs.checks", "--lab-report", str(report)]
+            command += ["--lab-lesson", str(self.lesson.folder), "--lab-seat", self.number]
+            command += ["--lab-restarted"] if restarted else []
+            done = subprocess.run(
+                [*command, *tests],
+                cwd=ROOT,
+                env={**os.environ, "SCHOOLSTACK_STATE": str(self.lab.state.root)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
         seen = {line.pop("check"): Seen(**line) for line in lines}
         nothing = Seen(False, said=(done.stdout.strip() or done.stderr.strip() or "pytest").splitlines()[-1])
@@ -142,44 +274,55 @@ class Seat:
 
     # -- doing -----------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Make the hosts as the lesson wants them before anything is broken, once.
-
-        Raises:
-            SchoolError: for want of room, or when they could not be made.
-        """
-        if self.prepared:
-            return
-        free = shutil.disk_usage(self.lab.state.root).free // 1024**2
-        if free < (needed := self.lesson.content["disk_mb"]):
-            raise SchoolError(say("labs.no_disk", name=self.lesson.name, needed=needed, free=free))
-        # What a preparation that was interrupted left is of unknown worth.
-        self.molecule("destroy")
-        self.molecule("create")
-        for name in self.lesson.hosts.values():
-            self.lab.snapshot(name, PREPARED)
-
-    def start(self, fault: str = "") -> Attempt:
-        """Begin an attempt on the prepared hosts, which are made when there are none.
+    def prepare(self, fault: str = "", seed: str = "") -> None:
+        """Make the hosts, and what a start with this fault returns to, as far as that is not there yet.
 
         Args:
-            fault: what is to be broken; the lesson's first fault when not given.
+            fault: what is to be broken; nothing when empty.
+            seed: what its variants follow from; as they are when not given.
+
+        Raises:
+            SchoolError: for want of room, when they could not be made, or when they do not show what is told.
+        """
+        if fault:
+            self._check_fault(fault)
+        with self._lock():
+            self._prepare(fault, seed)
+
+    def lend(self, fault: str) -> None:
+        """Be prepared as far as other seats need it, who share the disks, and go on as before."""
+        with self._lock():
+            ran = self.running
+            self._prepare(fault, "")
+            if not ran:
+                self.switch_off()
+
+    def start(self, fault: str = "", learner: str = "", seed: str = "") -> Attempt:
+        """Begin an attempt, on hosts that are prepared for it when they are not yet.
+
+        It does not wait until the hosts' programs have come up.
+
+        Args:
+            fault: what is broken; the lesson's first fault when not given.
+            learner: who it is, as a pseudonym.
+            seed: what its variants follow from; as they are when not given.
 
         Raises:
             SchoolError: the lesson has no such fault, or the hosts did not come up.
         """
-        fault = fault or next(iter(self.lesson.faults), "")
+        fault = fault or self.lesson.beginning
         if fault:
             self._check_fault(fault)
         free, needed = free_memory_mb(), self.lesson.content["memory_mb"]
         if not self.running and free < needed:
             raise SchoolError(say("labs.no_memory", name=self.lesson.name, needed=needed, free=free))
-        self.prepare()
-        for name in self.lesson.hosts.values():
-            self.lab.reset(name, PREPARED)
-        if fault:
-            self._settle()
-        return self.break_it(fault)
+        with self._lock():
+            self._prepare(fault, seed)
+            self._for_each_host(lambda name, host: self._return_to(name, host, fault))
+            self._write_inventory()
+        attempt = Attempt(time.time(), fault, learner, self._origin_of(fault)._coming_up.get(fault, 0))
+        self._keep(attempt)
+        return attempt
 
     def break_it(self, fault: str) -> Attempt:
         """Apply a fault to the hosts as they are, and begin an attempt at mending it.
@@ -187,24 +330,30 @@ class Seat:
         Raises:
             SchoolError: the lesson has no such fault, or it could not be applied.
         """
-        if fault:
-            self._check_fault(fault)
-            self._require_running()
-            self.molecule("side-effect", SCHOOL_LAB_FAULT=fault)
-        attempt = Attempt(time.time(), fault)
+        self._check_fault(fault)
+        self._require_running()
+        self.molecule("side-effect", SCHOOL_LAB_FAULT=fault)
+        before = self.attempt
+        attempt = Attempt(time.time(), fault, before.learner if before else "")
         self._keep(attempt)
         return attempt
 
-    def check(self) -> dict[str, Seen]:
-        """Run every check, and remember which steps passed for the first time."""
-        seen = self.look()
+    def check(self, *, restart: bool = False) -> dict[str, Seen]:
+        """Run every check, and remember which steps passed for the first time.
+
+        Args:
+            restart: restart the hosts before, in order, and wait until all that passed before does again, as
+                long as the programs may need for it.
+        """
+        seen = self._after_restart() if restart else self.look()
         if (attempt := self.attempt) and not attempt.ended:
-            now = time.time()
+            attempt.checks.append(attempt.after())
+            attempt.seen = {step: asdict(found) for step, found in seen.items()}
             for step in self.to_do(attempt):
-                if seen[step].passed:
-                    attempt.passed.setdefault(step, round(now - attempt.began, 1))
-            if all(found.passed for found in seen.values()):
-                attempt.ended = now
+                if seen[step].passed and (restart or not self.lesson.steps[step].get("after_restart")):
+                    attempt.passed.setdefault(step, attempt.after())
+            if all(found.passed for found in seen.values()) and not self.unconfirmed(attempt):
+                attempt.ended = time.time()
             self._keep(attempt)
         return seen
 
@@ -225,8 +374,10 @@ class Seat:
             return step, say("labs.no_hint")
         number = next((number for number in fit if number not in given), fit[-1])
         attempt = self.require_attempt()
-        attempt.hints[step] = sorted({*given, number})
-        self._keep(attempt)
+        if number not in given:
+            attempt.hints.setdefault(step, []).append(number)
+            attempt.hinted.setdefault(step, []).append(attempt.after())
+            self._keep(attempt)
         return step, words(hints[number]["text"])
 
     def solve(self) -> dict[str, Seen]:
@@ -238,25 +389,29 @@ class Seat:
         self._keep(attempt)
         self.molecule("converge", *(["--", "--tags", ",".join(tags)] if tags else []))
         self._settle()
-        return self.check()
+        return self.check(restart=bool(self.unconfirmed(attempt)))
 
     def stop(self) -> None:
         """End the attempt and switch the hosts off; they stay prepared."""
         if (attempt := self.attempt) and not attempt.ended:
             attempt.ended = time.time()
             self._keep(attempt)
-        known = {host.name for host in self.lab.hosts()}
-        for name in known & set(self.lesson.hosts.values()):
+        self.switch_off()
+
+    def switch_off(self) -> None:
+        """Cut the power of the hosts; they stay prepared."""
+        for name in self._existing():
             self.lab.power_cut(name)
 
     def remove(self) -> None:
-        """Remove the hosts, what was generated for them, and the attempt."""
-        self.molecule("destroy")
-        inventory = self.lesson.folder / "inventory"
-        for left in ("secrets", "sheets", "files"):
-            shutil.rmtree(inventory / left, ignore_errors=True)
-        (inventory / ".vault-key").unlink(missing_ok=True)
-        self._file.unlink(missing_ok=True)
+        """Remove the hosts, what was generated for them, and the attempt.
+
+        Raises:
+            SchoolError: seats of a room share what is on their disks.
+        """
+        for name in self._existing():
+            self.lab.down(name)
+        remove_tree(self.folder)
 
     def molecule(self, verb: str, *further: str, **environment: str) -> None:
         """Run a verb of Molecule on the scenario, its progress on standard error.
@@ -265,24 +420,194 @@ class Seat:
             SchoolError: when it failed; the reason stands above.
         """
         command = [sys.executable, "-m", "molecule", verb, "--scenario-name", self.lesson.name, *further]
-        # Playbooks call `school`; what is fetched for test hosts goes when they go.
-        environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        artefacts = {"SCHOOLSTACK_ARTEFACTS": str(self.lab.state.root / "artefacts")}
-        environment = {**artefacts, **os.environ, **environment}
+        root = self.lab.state.root
+        ours = {
+            "SCHOOLSTACK_STATE": str(root),
+            "SCHOOL_LAB_INVENTORY": os.path.relpath(self.inventory, self.lesson.folder),
+            "SCHOOL_LAB_HOSTS": self._scenario,
+            # Molecule's notes on how far a scenario is.
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(self._molecule),
+            # Playbooks call `school`.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        # What is fetched for test hosts goes when they go.
+        environment = {"SCHOOLSTACK_ARTEFACTS": str(root / "artefacts"), **os.environ, **ours, **environment}
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
         if done.returncode:
             raise SchoolError(say("labs.molecule", verb=verb, name=self.lesson.name))
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        """Wait until every check passes on hosts that are to be whole."""
+    @property
+    def _own_disk(self) -> bool:
+        """Whether something on its prepared hosts differs from those of other seats."""
+        return not self.number or self._personal.is_file()
+
+    @property
+    def _personal(self) -> Path:
+        """The playbook that makes on the hosts what differs from seat to seat; it may be missing."""
+        return self.lesson.folder / "seat.yml"
+
+    @property
+    def _molecule(self) -> Path:
+        return self.folder / "molecule"
+
+    @property
+    def _origin(self) -> Seat:
+        """The seat whose prepared hosts lie under this one's."""
+        return Seat(self._told, lab=self.lab) if self.number else self
+
+    def _origin_of(self, fault: str) -> Seat:
+        """Return the seat whose snapshots a start returns to."""
+        return self if self._own_disk else self._origin
+
+    @property
+    def _coming_up(self) -> dict[str, float]:
+        """Seconds that programs needed at the first start of each fault, which is frozen once it is here."""
+        return read_json(self.folder / "coming-up.json") or {}
+
+    def _has(self, snapshot: str) -> bool:
+        return all(snapshot in self.lab.snapshots(name) for name in self.hosts.values())
+
+    def _existing(self) -> list[str]:
+        known = {host.name for host in self.lab.hosts()}
+        return [name for name in self.hosts.values() if name in known]
+
+    def _for_each_host(self, do: Callable[[str, str], object]) -> None:
+        """Do something at all hosts at once, which takes as long as at one."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(do, self.hosts, self.hosts.values()))
+
+    def _lock(self) -> contextlib.AbstractContextManager[None]:
+        """Keep apart those who prepare, start or borrow this seat's hosts."""
+        return self.lab.state.lock(f"lab-{self._scenario}")
+
+    def _prepare(self, fault: str, seed: str) -> None:
+        if seed and seed != self.seed:
+            self.remove()
+            make_folder(self.folder, 0o700)
+            (self.folder / "seed").write_text(seed, encoding="utf-8")
+            self.lesson = self._told.filled(self.variants)
+        if self.number:
+            self._origin.lend("" if self._own_disk else fault)
+        if self._own_disk and not self.prepared:
+            self._make()
+        if self._own_disk and fault and not self._frozen(fault):
+            self._freeze(fault)
+
+    def _make(self) -> None:
+        """Make the hosts as the lesson wants them before anything is broken."""
+        free = shutil.disk_usage(self.lab.state.root).free // 1024**2
+        if not self.number and free < (needed := self.lesson.content["disk_mb"]):
+            raise SchoolError(say("labs.no_disk", name=self.lesson.name, needed=needed, free=free))
+        # What a preparation that was interrupted left is of unknown worth.
+        for name in self._existing():
+            self.lab.down(name)
+        remove_tree(self._molecule)
+        remove_tree(self.inventory)
+        if self.number:
+            origin = self._origin
+            self._for_each_host(lambda name, host: self.lab.clone(host, origin.hosts[name], PREPARED))
+            self._write_inventory()
+        else:
+            self._write_inventory()
+            self.molecule("create")
+        if self._personal.is_file():
+            self.molecule("prepare", "--force", SCHOOL_LAB_PREPARE=self._personal.name)
+        self._keep_disks(PREPARED)
+
+    def _frozen(self, fault: str) -> bool:
+        return fault in self._coming_up and self._has(_snapshot(fault))
+
+    def _freeze(self, fault: str) -> None:
+        """Break the prepared hosts, and keep them as they are then, so that later starts need no playbook."""
+        if self.lesson.beginning:
+            self._reset(PREPARED, _snapshot(fault))
+        else:
+            if not self._has(WHOLE):
+                self._reset(PREPARED, WHOLE)
+                self.molecule("converge")
+                self._keep_disks(WHOLE)
+            self._reset(WHOLE, _snapshot(fault))
+        self._settle()
+        self.molecule("side-effect", SCHOOL_LAB_FAULT=fault)
+        self._keep_disks(_snapshot(fault))
+        began = time.monotonic()
+        self._settle(self.lesson.fails(fault))
+        took = round(time.monotonic() - began, 1)
+        make_folder(self.folder, 0o700)
+        write_json(self.folder / "coming-up.json", {**self._coming_up, fault: took})
+
+    def _reset(self, snapshot: str, without: str) -> None:
+        """Return all hosts to a snapshot, and forget one that a preparation may have begun."""
+        self._for_each_host(lambda _, host: self.lab.reset(host, snapshot))
+        for host in self.hosts.values():
+            self.lab.forget(host, without)
+
+    def _keep_disks(self, snapshot: str) -> None:
+        """Shut the hosts down, keep what is on them under a name, and boot them again."""
+        for host in self.hosts.values():
+            self.lab.snapshot(host, snapshot)
+
+    def _return_to(self, name: str, host: str, fault: str) -> None:
+        """Make a host run that has nothing on it but what the lesson begins with."""
+        if self._own_disk:
+            self.lab.reset(host, _snapshot(fault))
+            return
+        source = self._origin.hosts[name]
+        over = f"{source}/{_snapshot(fault)}"
+        if [one.over for one in self.lab.hosts() if one.name == host] == [over]:
+            self.lab.reset(host)
+        else:
+            self.lab.down(host)
+            self.lab.clone(host, source, _snapshot(fault))
+
+    def _write_inventory(self) -> None:
+        """Make the seat's inventory: the scenario's, where its hosts are reached, and what differs here."""
+        make_folder(self.inventory, 0o700)
+        if self.number and not (self.inventory / ".vault-key").exists():
+            # The disks are those of the seat without a number, and so are the passwords on them.
+            for name in GENERATED:
+                if (source := self._origin.inventory / name).is_dir():
+                    shutil.copytree(source, self.inventory / name, dirs_exist_ok=True)
+                elif source.exists():
+                    shutil.copy2(source, self.inventory / name)
+        links = {path.name: path for path in (self.lesson.folder / "inventory").iterdir()}
+        links = {name: path for name, path in links.items() if name not in GENERATED and name[:3] != "zz-"}
+        links |= {f"zz-{host}.yml": self.lab.inventory(host) for host in self._existing()}
+        for name, path in links.items():
+            link = self.inventory / name
+            if not link.is_symlink() or link.readlink() != path:
+                link.unlink(missing_ok=True)
+                link.symlink_to(path)
+        variables = {"lab_seat": self.number, "lab_variants": self.variants}
+        write_json(self.inventory / "zz-seat.yml", {"all": {"vars": variables}})
+
+    def _after_restart(self) -> dict[str, Seen]:
+        """Restart the hosts, and return what checks see then, when it is as before or time is up."""
+        passed = {step for step, found in self.look().items() if found.passed}
+        for name in reversed(self.hosts.values()):
+            self.lab.shut_down(name)
+        for name in self.hosts.values():
+            self.lab.up(name)
+        usual = max(self._origin_of("")._coming_up.values(), default=0)
+        deadline = time.monotonic() + max(RESTART_LIMIT, RESTART_TIMES * usual)
+        while True:
+            seen = self.look(restarted=True)
+            if all(seen[step].passed for step in passed) or time.monotonic() > deadline:
+                return seen
+            time.sleep(1)
+
+    def _settle(self, fails: Mapping[str, str] | None = None) -> None:
+        """Wait until just the named steps fail, each as named; none, when not given."""
         deadline = time.monotonic() + SETTLE_LIMIT
-        while bad := "; ".join(told(self.lesson, self.look())):
+        while True:
+            seen = self.look()
+            if {step: found.code for step, found in seen.items() if not found.passed} == dict(fails or {}):
+                return
             if time.monotonic() > deadline:
-                raise SchoolError(
-                    say("labs.unsettled", name=self.lesson.name, seconds=SETTLE_LIMIT, seen=bad)
-                )
+                bad = "; ".join(told(self.lesson, seen)) or say("labs.all_pass")
+                raise SchoolError(say("labs.unsettled", name=self.address, seconds=SETTLE_LIMIT, seen=bad))
             time.sleep(1)
 
     def _check_fault(self, fault: str) -> None:
@@ -291,12 +616,17 @@ class Seat:
             raise SchoolError(say("labs.unknown_fault", name=self.lesson.name, fault=fault, known=known))
 
     def _require_running(self) -> None:
-        if not self.prepared or not self.running:
-            raise SchoolError(say("labs.not_running", name=self.lesson.name))
+        if not self.running:
+            raise SchoolError(say("labs.not_running", name=self.address))
 
     def _keep(self, attempt: Attempt) -> None:
-        make_folder(self._file.parent, 0o700)
+        make_folder(self.folder, 0o700)
         write_json(self._file, asdict(attempt))
+
+
+def _snapshot(fault: str) -> str:
+    """Return the name of the snapshot that an attempt at a fault begins with."""
+    return f"fault-{fault}" if fault else PREPARED
 
 
 def free_memory_mb() -> int:

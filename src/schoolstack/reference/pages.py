@@ -169,6 +169,8 @@ def _secrets(root: Path, roles: Iterable[str]) -> str:
 def _labs(lessons: Iterable[Lesson]) -> str:
     parts = []
     for lesson in lessons:
+        # Another value at each seat.
+        lesson = lesson.filled({name: f"*{name}*" for name in lesson.variants})
         told = lesson.content
         parts += [
             f"## {told['title']['en']} (`{lesson.name}`)",
@@ -185,6 +187,7 @@ def _labs(lessons: Iterable[Lesson]) -> str:
                     for step in lesson.steps.values()
                 ],
             ),
+            f"It begins unfinished. {told['unfinished']['text']['en']}" if "unfinished" in told else "",
             _table(
                 ["fault", "what is broken", "what people tell", "steps that fail"],
                 [
@@ -203,7 +206,8 @@ def _labs(lessons: Iterable[Lesson]) -> str:
     return _page(
         "Lessons",
         "What there is to practise; see the [how-to](../how-to/labs.md). `tests/scenarios/test_labs.py` "
-        "breaks each as told here, looks that just these steps fail, and lets the production roles mend it.",
+        "breaks each as told here, looks that just these steps fail, and lets the production roles mend it; "
+        "what begins unfinished it looks at in the same way, and lets them finish it.",
         *parts,
     )
 
