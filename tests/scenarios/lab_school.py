@@ -8,9 +8,11 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,10 @@ ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding
 OWN = "offline_user_session|offline_client_session|revoked_token|server_config|jgroups_ping|event_entity"
 # Seconds after which a server that has booted has its sign-in.
 BOOTED_S = 300
+# With what `school health` ends.
+CODES = {"good": 0, "look": 1, "wrong": 2}
+# Seconds between two questions whether something works.
+BEAT = 0.1
 
 
 def inventory(folder: Path, *applications: str) -> Path:
@@ -109,6 +115,19 @@ def rows(deployment: Deployment) -> str:
     return deployment.shell(f"{inserts} | grep -vE 'public.({OWN}) ' | sort | sha256sum")
 
 
+def not_good(deployment: Deployment) -> set[tuple[str, str, str]]:
+    """Return what ``school health`` says of the server that is not good: state, finding, application."""
+    words = [word for inventory in deployment.inventories for word in ("-i", str(inventory))]
+    command = [str(Path(sys.executable).with_name("school")), "health", "--json", *words]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    states = {one["state"] for server in report["servers"].values() for one in server["findings"]}
+    worst = max(states, key=list(CODES).index)
+    assert (report["state"], done.returncode) == (worst, CODES[worst])
+    findings = report["servers"]["server"]["findings"]
+    return {(one["state"], one["key"], one["application"]) for one in findings if one["state"] != "good"}
+
+
 def can_sign_in(deployment: Deployment) -> bool:
     """Return whether the sign-in answers at its public address."""
     url = deployment.url("keycloak", "/realms/school/.well-known/openid-configuration")
@@ -126,30 +145,83 @@ def wait_for_sign_in(deployment: Deployment) -> None:
         time.sleep(0.5)
 
 
-def cut(deployment: Deployment, process: subprocess.Popen[Any], after_s: float = 0.0) -> None:
-    """Cut the server's power so long from now, end what worked on it, and give the power back."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=after_s)  # not only waiting: it may have more to say than a pipe holds
-    deployment.lab.power_cut(deployment.name)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # Ansible's own children with it
-    process.communicate()
-    deployment.lab.up(deployment.name)
+@dataclass
+class Outage:
+    """Asks every tenth of a second whether something works, in a thread of its own.
+
+    Attributes:
+        works: what is asked.
+        asked: how often it was.
+        gaps: how long it did not, in seconds, each time.
+    """
+
+    works: Callable[[], bool]
+    asked: int = 0
+    gaps: list[float] = field(default_factory=list)
+
+    def __enter__(self) -> Outage:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        last_good = time.monotonic()
+        was_good = True
+        while not self._over.wait(BEAT):
+            moment = time.monotonic()
+            good = self.works()
+            self.asked += 1
+            if good:
+                if not was_good:
+                    self.gaps.append(moment - last_good)
+                last_good = moment
+            was_good = good
+        if not was_good:
+            self.gaps.append(time.monotonic() - last_good)
 
 
-def cut_at(deployment: Deployment, process: subprocess.Popen[str], moment: str, after_s: float) -> None:
-    """Cut the server's power so long after a playbook's task has begun, and give it back.
+def until(process: subprocess.Popen[str], moment: str) -> None:
+    """Wait until a playbook's task begins.
 
     Args:
-        deployment: the school.
         process: the playbook, from :func:`start`.
         moment: words of the task's name.
-        after_s: seconds.
     """
     said = []
     for line in process.stdout or ():
         said.append(line)
         if line.startswith("TASK [") and moment in line:
-            cut(deployment, process, after_s)
             return
     pytest.fail(f"the run has no task {moment!r}:\n{''.join(said[-40:])}")
+
+
+def listen(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Let a playbook go on for so long; it may have more to say than a pipe holds."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=seconds)
+
+
+def kill(process: subprocess.Popen[Any]) -> None:
+    """End a playbook at once, with Ansible's own children."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def cut(deployment: Deployment, process: subprocess.Popen[Any], after_s: float = 0.0) -> None:
+    """Cut the server's power so long from now, end what worked on it, and give the power back."""
+    listen(process, after_s)
+    deployment.lab.power_cut(deployment.name)
+    kill(process)
+    deployment.lab.up(deployment.name)
+
+
+def cut_at(deployment: Deployment, process: subprocess.Popen[str], moment: str, after_s: float) -> None:
+    """Cut the server's power so many seconds after a playbook's task has begun, and give it back."""
+    until(process, moment)
+    cut(deployment, process, after_s)

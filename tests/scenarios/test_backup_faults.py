@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_school import cut, rows, start
+from lab_school import cut, not_good, rows, start, wait_for_sign_in
 
 from schoolstack.deployment import ROOT, Deployment
 from schoolstack.hosts.lab import Lab
@@ -24,6 +24,8 @@ pytestmark = [
 
 # Moments spread over an undisturbed run, as shares of its time.
 MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9]
+# What a school without a drill is told: the state, the finding, the application.
+NO_DRILL = {("look", "drill_none", "")}
 
 HOME = "/var/lib/schoolstack/backup"
 KEEPER = "/var/lib/schoolstack-backup"
@@ -80,22 +82,37 @@ def new_files(school: Deployment) -> None:
     school.shell("head -c 60000000 /dev/urandom >/var/lib/portal/files; sync")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_power_cut_during_a_backup(school: Deployment, moment: float) -> None:
+# What is there when the power goes, on the server or where its backups are kept: a backup is noted, its
+# database is being dumped, the manifest is written, and of four packs or so one and two have come.
+PACKS = f"test $(find {KEEPER}/repositories -path '*/data/*' -type f | wc -l) -ge"
+BACKUP = [
+    ("server", f"grep -q '\"running\": true' {HOME}/state.json"),
+    ("server", f"ls {HOME}/stage/databases/*.dump"),
+    ("server", f"ls {HOME}/stage/manifest.json"),
+    ("keeper", f"{PACKS} $((before + 1))"),
+    ("keeper", f"{PACKS} $((before + 2))"),
+]
+
+
+@pytest.mark.parametrize(("where", "seen"), BACKUP)
+def test_a_power_cut_during_a_backup(school: Deployment, keeper: Deployment, where: str, seen: str) -> None:
     """The next backup is good, the repository sound, and nothing is left of the one that was cut."""
     new_files(school)
-    started = time.monotonic()
-    school.shell("schoolstack-backup backup")
-    took = time.monotonic() - started
-    new_files(school)
+    packs = keeper.shell(f"find {KEEPER}/repositories -path '*/data/*' -type f | wc -l").strip()
     before = state(school)["last_good"]
     command = [*school.lab.ssh_command(school.name), "schoolstack-backup backup"]
-    cut(school, subprocess.Popen(command, start_new_session=True), took * moment)
+    process = subprocess.Popen(command, start_new_session=True)
+    watched = {"server": school, "keeper": keeper}[where]
+    look = f"{seen} >/dev/null 2>&1 && exit; sleep 0.01"
+    watched.shell(f"before={packs}; for moment in $(seq 3000); do {look}; done; exit 1")
+    cut(school, process)
     assert state(school)["last_good"] == before
     assert said(school, "backup") == ""
     assert said(school, "check-all") == ""
     assert state(school)["last_good"] != before
     assert school.shell(f"ls {HOME}").split() == ["lock", "state.json"]
+    wait_for_sign_in(school)
+    assert not_good(school) == NO_DRILL
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -117,6 +134,7 @@ def test_a_power_cut_during_a_restore(school: Deployment, moment: float) -> None
     assert school.shell("find / -xdev -name '.schoolstack-re*' -o -name restoring.conf") == ""
     assert school.play("site").changed == 0
     assert said(school, "backup") == ""
+    assert not_good(school) == NO_DRILL
 
 
 def test_no_room_for_the_dumps(school: Deployment) -> None:

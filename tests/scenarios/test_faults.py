@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_school import add_pupil, cut, cut_at, rows, school_on, start, wait_for_sign_in
+from lab_school import (
+    add_pupil,
+    cut,
+    cut_at,
+    not_good,
+    rows,
+    school_on,
+    start,
+    wait_for_sign_in,
+)
 
-from schoolstack.deployment import ROOT, Deployment
+from schoolstack.deployment import Deployment
 from schoolstack.errors import SchoolError
 from schoolstack.roster import sample, sheets
 from schoolstack.roster.reader import read
@@ -67,22 +73,6 @@ def seconds_until_sign_in_works(school: Deployment) -> float:
         assert time.monotonic() - began < BACK_S
         time.sleep(0.2)
     return time.monotonic() - began
-
-
-def not_good(school: Deployment) -> set[tuple[str, str, str]]:
-    """Return what ``school health`` says that is not good: the state, the finding, the application."""
-    words = [word for inventory in school.inventories for word in ("-i", str(inventory))]
-    command = [str(Path(sys.executable).with_name("school")), "health", "--json", *words]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    report = json.loads(done.stdout)
-    found = {
-        (one["state"], one["key"], one["application"])
-        for one in report["servers"]["server"]["findings"]
-        if one["state"] != "good"
-    }
-    worst = "wrong" if any(state == "wrong" for state, _, _ in found) else "look"
-    assert (report["state"], done.returncode) == (worst, {"look": 1, "wrong": 2}[worst])
-    return found
 
 
 # The words of the task that begins on an empty server, and how many seconds later the power goes: while

@@ -10,17 +10,24 @@ import os
 import secrets
 import shutil
 import tarfile
-import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from lab_school import add_pupil, can_sign_in, cut_at, play, school_on, start, wait_for_sign_in
+from lab_school import (
+    Outage,
+    add_pupil,
+    can_sign_in,
+    cut_at,
+    not_good,
+    play,
+    school_on,
+    start,
+    wait_for_sign_in,
+)
 
 from schoolstack.deployment import ROOT, Deployment
 from schoolstack.signin import sign_in
@@ -41,8 +48,6 @@ OLDER = {
 
 SERVER = "upgrade-server"
 PERSON, PASSWORD = "test-person", secrets.token_urlsafe(12)
-# Seconds between two questions whether people can sign in.
-BEAT = 0.1
 # Bounds what is measured on two cores, where it takes about half a minute.
 DOWNTIME_S = 180
 
@@ -84,40 +89,6 @@ def assert_runs(deployment: Deployment, version: str, before: Mapping[str, Any])
     assert "before_upgrade" not in fresh.shell("psql -U postgres -XAt -c 'SELECT datname FROM pg_database'")
     assert fresh.shell("ls /var/lib/schoolstack/upgrade 2>/dev/null || true") == ""
     assert fresh.shell("systemctl --failed --no-legend") == ""
-
-
-@dataclass
-class Outage:
-    """Asks every tenth of a second whether people could sign in, in a thread of its own.
-
-    Attributes:
-        gaps: how long they could not, in seconds, each time.
-    """
-
-    deployment: Deployment
-    gaps: list[float] = field(default_factory=list)
-
-    def __enter__(self) -> Outage:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        last_good = time.monotonic()
-        was_good = True
-        while not self._over.wait(BEAT):
-            asked = time.monotonic()
-            good = can_sign_in(self.deployment)
-            if good:
-                if not was_good:
-                    self.gaps.append(asked - last_good)
-                last_good = asked
-            was_good = good
 
 
 # Versions that do not work
@@ -258,7 +229,7 @@ def test_a_real_step_with_a_school_in_it(school: Deployment, capfd: pytest.Captu
     assert "No server runs an application 'keyclok' (did you mean keycloak?)" in unknown.text
     assert "changed=0" in unknown.text
 
-    with Outage(school) as outage:
+    with Outage(lambda: can_sign_in(school)) as outage:
         upgraded = play(school, "upgrade", app="keycloak")
     assert upgraded.code == 0
     assert f"Sign-in {NEW} runs on server, and people can sign in." in upgraded.text
@@ -283,7 +254,7 @@ def test_a_real_step_with_a_school_in_it(school: Deployment, capfd: pytest.Captu
 @pytest.mark.slow
 def test_what_cannot_even_be_built_changes_nothing(school: Deployment, broken: Any) -> None:
     before = content(school)
-    with Outage(school) as outage:
+    with Outage(lambda: can_sign_in(school)) as outage:
         ended = play(school, "upgrade", app="keycloak", keycloak_artefacts=broken("26.7.97", does_not_build))
     assert ended.code != 0
     assert f"Sign-in {OLD} was left as it was on server" in ended.text
@@ -327,6 +298,7 @@ def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
     assert play(school, "upgrade", app="keycloak").code == 0
     assert_runs(school, NEW, before)
     assert school.play("site").changed == 0
+    assert not_good(school) == {("look", "drill_none", "")}
 
 
 @pytest.mark.slow

@@ -303,6 +303,44 @@ def test_a_server_installed_anew_does_not_back_up_its_emptiness(
     assert "has not made" in program.places.load(program.places.STATE, {})["last"]["sentence"]
 
 
+def test_a_new_repository_is_begun_when_asked_for_and_remembers_nothing_of_the_one_before(
+    program: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder was put away: `start` asks nothing of a repository that it has had."""
+    shelf = Shelf(program, [], {"init": b""})
+    monkeypatch.setattr(program.making, "Repository", lambda _: shelf.real)
+    known = {"repository": SETTINGS["repository"], "where": SETTINGS["where"], "installation": "this"}
+    program.places.remember(
+        **known, since="2020", drill={"days": 1}, last_good={"time": "2020"}, check={"damaged": 3}
+    )
+    assert program.making.start(SETTINGS) == {"changed": False}
+    assert shelf.asked == []
+    assert program.making.adopt(SETTINGS) == {"changed": True, "made": True}
+    state = program.places.load(program.places.STATE, {})
+    assert {name: state[name] for name in known} == known
+    assert (state["last_good"], state["check"], state["drill"]) == ({}, {}, {"days": 1})
+    assert state["since"] > "2020"
+
+
+def test_a_repository_that_is_there_is_gone_on_with(
+    program: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {**snapshot("2026-11-20T12:00"), "tags": ["school=myschool.example", "installation=before"]}
+    shelf = Shelf(program, [made])
+
+    def run(*words: str, **_: object) -> bytes:
+        if words[0] == "init":
+            program.words.refuse("exists", where="vault")
+        return shelf.run(*words)
+
+    shelf.real.run = run
+    monkeypatch.setattr(program.making, "Repository", lambda _: shelf.real)
+    program.places.remember(installation="another", last_good={"time": "2026-11-20"})
+    assert [program.making.adopt(SETTINGS)["changed"] for _ in range(2)] == [True, False]
+    state = program.places.load(program.places.STATE, {})
+    assert (state["installation"], state["last_good"]) == ("before", {"time": "2026-11-20"})
+
+
 # Folders.
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from schoolstack.deployment import Deployment
 from schoolstack.errors import SchoolError
+from schoolstack.safe import Store
 
 MAX_EXPOSURE = 4.0  # of 10, in systemd-analyze security; the house's bound for a unit of its own
 MANIFEST = "/var/lib/schoolstack/backup/stage/manifest.json"
@@ -102,6 +103,27 @@ def test_another_servers_repository_is_out_of_reach(school: Deployment) -> None:
         f"(printf 'GET /config HTTP/1.0\\r\\n\\r\\n'; sleep 1) | timeout 5 {asked} 2>&1 || true"
     )
     assert "other.example" not in said
+
+
+def test_the_recovery_sheet_holds_where_the_keys_and_the_command(school: Deployment, store: Store) -> None:
+    sheet = school.play("recovery-sheet").said
+    assert REPOSITORY in sheet
+    assert store.get("backup_key", None) in sheet
+    assert store.key_file.read_text(encoding="utf-8").strip() in sheet
+    assert f"ansible-playbook -i {school.inventory} playbooks/restore.yml" in sheet
+
+
+def test_with_the_sheet_alone_the_content_is_rescued(vault: Deployment, store: Store, made: dict) -> None:
+    """The inventory is lost as well: what the sheet's last paragraph says, where the backups are kept."""
+    key, rescued = store.get("backup_key", None), "/root/rescued"
+    try:
+        vault.shell(f"echo {key} | restic --repo {REPOSITORY} restore latest --target {rescued}")
+        dump = f"{rescued}/var/lib/schoolstack/backup/stage/databases/keycloak.dump"
+        assert vault.shell(f"head -c 5 {dump}") == "PGDMP"
+        assert "<html" in vault.shell(f"cat {rescued}/etc/portal/pages/nl.shtml")
+        assert vault.shell(f"ls {REPOSITORY}/locks") == ""
+    finally:
+        vault.shell(f"rm -rf {rescued} /root/.cache/restic")
 
 
 @pytest.mark.parametrize("unit", ["schoolstack-backup.service", "schoolstack-backup-alarm.service"])

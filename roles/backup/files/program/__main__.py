@@ -36,7 +36,7 @@ CHANGES: dict[str, tuple[str, Command]] = {
     "check": ("check a share of the repository, another one every time", making.check),
     "check-all": ("check the whole repository", lambda settings: making.check(settings, whole=True)),
     "thin-out": ("remove what is older than it is to be kept", making.thin_out),
-    "adopt": ("go on where the repository's last backup ends", making.adopt),
+    "adopt": ("go on where the repository's last backup ends, or begin a repository", making.adopt),
     "resume": ("let go on what was paused for a backup", lambda _: making.resume()),
     "restore-begin": ("choose a backup to restore", lambda settings: restoring.begin(settings, given())),
     "restore-application": ("put back one", lambda settings: restoring.application(settings, given())),

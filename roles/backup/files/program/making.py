@@ -269,6 +269,11 @@ def start(settings: dict[str, Any]) -> dict[str, Any]:
     state = places.load(places.STATE, {})
     if state.get("repository") == settings["repository"] and state.get("where") == settings["where"]:
         return {"changed": False}
+    return {"changed": True, "made": _have_repository(settings)}
+
+
+def _have_repository(settings: dict[str, Any]) -> bool:
+    """Make the repository where there is none, and remember where it is; return whether it was made."""
     repository = Repository(settings)
     made = True
     try:
@@ -279,21 +284,27 @@ def start(settings: dict[str, Any]) -> dict[str, Any]:
             raise
         made = False
         repository.snapshots()
+    state = places.load(places.STATE, {})
+    # What is known of backups is of those in the repository before this one.
+    anew: dict[str, Any] = {"last_good": {}, "last": {}, "check": {}} if made else {}
     places.remember(
         installation=state.get("installation") or str(uuid.uuid4()),
-        since=state.get("since") or _now(),
+        since=_now() if made else state.get("since") or _now(),
         repository=settings["repository"],
         where=settings["where"],
+        **anew,
     )
-    return {"changed": True, "made": made}
+    return made
 
 
 def adopt(settings: dict[str, Any]) -> dict[str, Any]:
-    """Go on where the repository's last backup ends, though this server has not made it."""
+    """Go on where the last backup ends, whoever made it; without a repository, make one."""
+    made = _have_repository(settings)
+    before = places.load(places.STATE, {})["installation"]
     found = Repository(settings).snapshots()
-    if found:
-        places.remember(installation=found[-1]["installation"])
-    return {"changed": bool(found)}
+    now = found[-1]["installation"] if found else before
+    places.remember(installation=now)
+    return {"changed": made or now != before, "made": made}
 
 
 def _now() -> str:
