@@ -18,7 +18,12 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root"
 
 LESSONS = names(ROOT)
 UNFINISHED = [name for name in LESSONS if not load(ROOT, name).beginning]
-FAULTS = [(name, fault) for name in LESSONS for fault in load(ROOT, name).faults]
+# One of each lesson in every run; the rest takes minutes each.
+FAULTS = [
+    pytest.param(name, fault, marks=[pytest.mark.slow] if number else [])
+    for name in LESSONS
+    for number, fault in enumerate(load(ROOT, name).faults)
+]
 # Of the seat that is tried beside the one without a number.
 NUMBER = "3"
 # What is wanted of a prepared lesson on two cores, until one can log in: seconds of a start, and of a reset.
