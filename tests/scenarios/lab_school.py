@@ -207,10 +207,23 @@ def listen(process: subprocess.Popen[Any], seconds: float) -> None:
 
 
 def kill(process: subprocess.Popen[Any]) -> None:
-    """End a playbook at once, with Ansible's own children."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """End a playbook at once, with Ansible's own children, which are groups of their own."""
+    for pid in (process.pid, *_descendants(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return the processes that a process began, and those that they began."""
+    listed = subprocess.run(
+        ["ps", "-e", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
+    ).stdout
+    parents = {int(child): int(parent) for child, parent in map(str.split, listed.splitlines())}
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
 
 
 def cut(deployment: Deployment, process: subprocess.Popen[Any], after_s: float = 0.0) -> None:
