@@ -9,8 +9,14 @@ from collections.abc import Callable, Mapping
 from schoolstack.arguments import add_language
 from schoolstack.deployment import ROOT
 from schoolstack.labs.lesson import load, names, words
+from schoolstack.labs.page.desk import seats_of
+from schoolstack.labs.page.links import TRAINER
+from schoolstack.labs.page.server import Site
 from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
 from schoolstack.messages import say
+
+# Where the page stands: not where a school's pages are usually tried, 80, 443 and 8080.
+PORT = 8420
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,6 +28,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         added = verbs.add_parser(name, help=say(f"labs.help.{name}"))
         if name != "list":
             added.add_argument("name", metavar="LESSON", help=say("labs.help.name"))
+        if name not in ("list", "serve"):
             added.add_argument("--seat", default="", metavar="NUMBER", help=say("labs.help.seat"))
         add_language(added)
         added.set_defaults(run=run)
@@ -43,6 +50,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb("solve", _solve)
     verb("stop", _stop).add_argument("--remove", action="store_true", help=say("labs.help.remove"))
     verb("report", _report)
+    _register_serve(verb("serve", _serve))
+
+
+def _register_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--address", default="127.0.0.1", help=say("labs.help.address"))
+    parser.add_argument("--port", type=int, default=PORT, help=say("labs.help.port"))
 
 
 def _seat(arguments: argparse.Namespace) -> Seat:
@@ -221,6 +234,21 @@ def _report(arguments: argparse.Namespace) -> int:
     print(say("labs.total", **total))
     if attempt.solved:
         print(say("labs.solved"))
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    lesson = load(ROOT, arguments.name)
+    site = Site(lambda: seats_of(lesson), arguments.address, arguments.port)
+    for number in site.desks:
+        key = "for_seat" if number else "for_learner"
+        print(say(f"labs.page.{key}", number=number, url=site.url(number)))
+    print(say("labs.page.for_trainer", url=site.url(TRAINER)))
+    print(say("labs.page.until"), flush=True)
+    try:
+        site.serve_forever()
+    finally:
+        site.server_close()
     return 0
 
 

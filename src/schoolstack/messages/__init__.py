@@ -1,12 +1,16 @@
 """Every sentence that people read, in one catalogue: a file per language, a dotted key per sentence.
 
 The language is that of ``SCHOOL_LANGUAGE``, else of ``LC_ALL``, ``LC_MESSAGES`` or ``LANG``, else English.
+Where one process speaks with several people, :func:`speaking` sets it for one of them.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,23 @@ import yaml
 
 LANGUAGES = ("en", "nl")
 
+_spoken: ContextVar[str] = ContextVar("spoken", default="")
+
+
+@contextmanager
+def speaking(lang: str) -> Iterator[None]:
+    """Speak one of :data:`LANGUAGES` in this thread, whatever the process speaks."""
+    before = _spoken.set(lang)
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
+
 
 def language() -> str:
-    """Return the language that this process speaks."""
+    """Return the language that is spoken."""
+    if spoken := _spoken.get():
+        return spoken
     for name in ("SCHOOL_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         wanted = os.environ.get(name, "")[:2].lower()
         if wanted:

@@ -1,0 +1,1 @@
+"""``school lab serve``: a page for each seat, and one for the trainer."""
