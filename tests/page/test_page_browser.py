@@ -12,6 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from practice import Practice, served
 
+from schoolstack.deployment import ROOT
+from schoolstack.labs.lesson import names
 from schoolstack.labs.page.links import TRAINER
 from schoolstack.labs.page.server import Site
 
@@ -102,8 +104,7 @@ def tablet(chromium: Browser, site: Site) -> Iterator[Page]:
     yield from opened(chromium, site.url("1"))
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", "phone"), ("dark", "tablet"), ("light", "desktop")])
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_axe_finds_nothing(chromium: Browser, site: Site, language: str, scheme: str, width: str) -> None:
     for name in ("1", "2", "3", "4", TRAINER):
@@ -123,6 +124,18 @@ def test_axe_finds_nothing(chromium: Browser, site: Site, language: str, scheme:
                 FINGER,
             )
             assert small == []
+
+
+@pytest.mark.parametrize("lesson", names(ROOT))
+def test_the_longest_words_of_a_lesson_fit_on_a_phone(chromium: Browser, tmp_path: Path, lesson: str) -> None:
+    seat = Practice(tmp_path, "1", lesson)
+    seat.start()
+    seat.check()
+    with served(seat) as site:
+        for language in ("en", "nl"):
+            for page in opened(chromium, site.url("1"), language=language, width="phone"):
+                expect(page.locator("li.step")).to_have_count(len(seat.lesson.steps))
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_refusal_is_a_page_as_well(chromium: Browser, site: Site) -> None:
