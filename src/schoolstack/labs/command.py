@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 
 from schoolstack.arguments import add_language
 from schoolstack.deployment import ROOT
+from schoolstack.errors import SchoolError
 from schoolstack.labs.lesson import load, names, words
+from schoolstack.labs.questions import FORMATS
 from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
 from schoolstack.messages import say
 
@@ -43,6 +45,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb("solve", _solve)
     verb("stop", _stop).add_argument("--remove", action="store_true", help=say("labs.help.remove"))
     verb("report", _report)
+    questions = verb("questions", _questions)
+    questions.add_argument("--format", choices=FORMATS, required=True, help=say("labs.help.format"))
 
 
 def _seat(arguments: argparse.Namespace) -> Seat:
@@ -221,6 +225,14 @@ def _report(arguments: argparse.Namespace) -> int:
     print(say("labs.total", **total))
     if attempt.solved:
         print(say("labs.solved"))
+    return 0
+
+
+def _questions(arguments: argparse.Namespace) -> int:
+    lesson = load(ROOT, arguments.name)
+    if not lesson.content.get("questions"):
+        raise SchoolError(say("labs.no_questions", name=arguments.name))
+    print(FORMATS[arguments.format](lesson), end="")
     return 0
 
 
