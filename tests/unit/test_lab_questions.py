@@ -15,7 +15,7 @@ from schoolstack.labs.lesson import Lesson, load, names
 from schoolstack.labs.questions import gift, moodle_xml
 
 # All that has a meaning in one of the formats.
-AWKWARD = "a{b} =c ~d #e ::f:: \\g //h %100%i & <b>j</b> [html] “é”\n\nline two ]]>"
+AWKWARD = "[html] a{b} =c ~d #e ::f:: \\g //h %100%i & <b>j</b> [html] “é”\n\nline two ]]>"
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,8 @@ def read_gift(text: str) -> list[dict[str, Any]]:
     def shown(part: str) -> str:
         for number, sign in enumerate("~=#{}:\n"):
             part = part.replace(chr(0x10 + number), sign)
+        # What looks like a format at the beginning is one.
+        part = re.sub(r"^\s*\[(html|moodle|plain|markdown)\]", "", part)
         return part.replace("\x01", "\\").strip()
 
     found = []
@@ -65,7 +67,9 @@ def read_gift(text: str) -> list[dict[str, Any]]:
                 weighed = re.match(r"%(-?[0-9.]+)%", answer)
                 assert weighed, answer
                 told.append((float(weighed[1]), shown(answer[weighed.end() :])))
-        found.append({"name": shown(name), "text": shown(asked), "why": shown(why), "answers": told})
+        found.append(
+            {"name": shown(name), "text": shown(f"[plain]{asked}"), "why": shown(why), "answers": told}
+        )
     return found
 
 

@@ -17,15 +17,15 @@ def gift(lesson: Lesson) -> str:
     """Return a lesson's questions in GIFT, in the language of this process."""
     parts = []
     for number, question in enumerate(lesson.content.get("questions", []), 1):
-        # Without [plain], Moodle may take what looks like HTML as such.
+        # Without [plain], Moodle may take what looks like HTML as such, or what looks like a format as one.
         lines = [f"::{_gift(_name(lesson, number))}::[plain]{_gift(words(question['text']))} {{"]
         for answer, share in _shares(question["answers"]):
             # "=" makes it a question with one right answer. The weight is written at all others, since a text
             # could begin like one.
             sign = "=" if share == "100" and _rights(question["answers"]) == 1 else f"~%{share}%"
-            lines.append(f"\t{sign}{_gift(words(answer['text']))}")
+            lines.append(f"\t{sign}[plain]{_gift(words(answer['text']))}")
         if "why" in question:
-            lines.append(f"\t####{_gift(words(question['why']))}")
+            lines.append(f"\t####[plain]{_gift(words(question['why']))}")
         parts.append("\n".join([*lines, "}"]) + "\n")
     # An empty line ends a question.
     return "\n".join(parts)
