@@ -35,7 +35,7 @@ def lesson(*answers: tuple[str, bool], text: str = "Which?") -> Lesson:
             "answers": [{"text": both(answer), "right": right} for answer, right in answers],
         }
     ]
-    content = {"title": both("A/B"), "hosts": {}, "steps": [], "questions": questions}
+    content = {"title": both("A/B::C"), "hosts": {}, "steps": [], "questions": questions}
     return Lesson("small", Path("small"), content)
 
 
@@ -98,7 +98,7 @@ def read_moodle(text: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("write", "read"), [(gift, read_gift), (moodle_xml, read_moodle)])
 def test_every_sign_comes_through(write: Any, read: Any) -> None:
     (question,) = read(write(lesson((AWKWARD, True), (f"%50%{AWKWARD}", False), text=AWKWARD)))
-    assert question["name"] == "A/B 01"
+    assert question["name"] == "A/B::C 01"
     assert question["text"] == AWKWARD
     assert question["why"] == f"since {AWKWARD}"
     assert question["answers"] == [(100, AWKWARD), (0, f"%50%{AWKWARD}")]
@@ -130,7 +130,7 @@ def test_moodle_lets_one_answer_be_chosen_where_one_is_right() -> None:
 
 def test_moodle_gets_one_category_whatever_the_title() -> None:
     quiz = etree.fromstring(moodle_xml(lesson(("a", True), ("b", False))))
-    assert quiz.findtext("question[@type='category']/category/text") == "$course$/top/A//B"
+    assert quiz.findtext("question[@type='category']/category/text") == "$course$/top/A//B::C"
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
