@@ -55,7 +55,7 @@ def read_gift(text: str) -> list[dict[str, Any]]:
     found = []
     for block in re.split(r"\n\s*\n", hidden.strip()):
         lines = "\n".join(line for line in block.splitlines() if not line.startswith("//"))
-        matched = re.fullmatch(r"::(.*?)::\[plain\](.*?)\{(.*)\}", lines, re.DOTALL)
+        matched = re.fullmatch(r"::((?:(?!::).)*)::\[plain\](.*?)\{(.*)\}", lines, re.DOTALL)
         assert matched, block
         name, asked, inside = matched.groups()
         answers, _, why = inside.partition("####")
