@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from schoolstack.arguments import add_language
 from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
 from schoolstack.labs.lesson import load, names, words
-from schoolstack.labs.questions import FORMATS
+from schoolstack.labs.records.export import FORMATS, export
 from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
 from schoolstack.messages import say
 
@@ -45,8 +46,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb("solve", _solve)
     verb("stop", _stop).add_argument("--remove", action="store_true", help=say("labs.help.remove"))
     verb("report", _report)
-    questions = verb("questions", _questions)
-    questions.add_argument("--format", choices=FORMATS, required=True, help=say("labs.help.format"))
+    export = verb("export", _export)
+    export.add_argument("--format", choices=FORMATS, required=True, help=say("labs.help.format"))
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help=say("labs.help.to"))
+    export.add_argument("--link", default="", metavar="URL", help=say("labs.help.link"))
 
 
 def _seat(arguments: argparse.Namespace) -> Seat:
@@ -228,11 +231,13 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _questions(arguments: argparse.Namespace) -> int:
-    lesson = load(ROOT, arguments.name)
-    if not lesson.content.get("questions"):
-        raise SchoolError(say("labs.no_questions", name=arguments.name))
-    print(FORMATS[arguments.format](lesson), end="")
+def _export(arguments: argparse.Namespace) -> int:
+    content = export(_seat(arguments).lesson, arguments.format, arguments.link)
+    try:
+        arguments.to.write_bytes(content)
+    except OSError as error:
+        raise SchoolError(say("records.no_file", path=arguments.to, reason=error.strerror)) from error
+    print(say("records.written", path=arguments.to))
     return 0
 
 
