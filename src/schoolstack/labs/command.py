@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from schoolstack.arguments import add_language
 from schoolstack.deployment import ROOT
+from schoolstack.errors import SchoolError
 from schoolstack.labs.lesson import load, names, words
 from schoolstack.labs.page.desk import seats_of
 from schoolstack.labs.page.links import TRAINER
 from schoolstack.labs.page.server import Site
+from schoolstack.labs.records.export import FORMATS, export
 from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
 from schoolstack.messages import say
 
@@ -51,6 +54,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb("stop", _stop).add_argument("--remove", action="store_true", help=say("labs.help.remove"))
     verb("report", _report)
     _register_serve(verb("serve", _serve))
+    export = verb("export", _export)
+    export.add_argument("--format", choices=FORMATS, required=True, help=say("labs.help.format"))
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help=say("labs.help.to"))
+    export.add_argument("--link", default="", metavar="URL", help=say("labs.help.link"))
 
 
 def _register_serve(parser: argparse.ArgumentParser) -> None:
@@ -249,6 +256,16 @@ def _serve(arguments: argparse.Namespace) -> int:
         site.serve_forever()
     finally:
         site.server_close()
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    content = export(_seat(arguments).lesson, arguments.format, arguments.link)
+    try:
+        arguments.to.write_bytes(content)
+    except OSError as error:
+        raise SchoolError(say("records.no_file", path=arguments.to, reason=error.strerror)) from error
+    print(say("records.written", path=arguments.to))
     return 0
 
 

@@ -21,7 +21,7 @@ _SCHEMA = Path(__file__).with_name("lab.schema.json")
 # The lists of lab.yml whose entries have names.
 _NAMED = ("steps", "faults")
 # What stands for a value in a text.
-_WORD = re.compile(r"\{([a-z_]+)\}")
+WORD = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def words(text: Mapping[str, str], **values: object) -> str:
 
 def _filled(content: Any, values: Mapping[str, str]) -> Any:
     if isinstance(content, str):
-        return _WORD.sub(lambda found: values.get(found[1], found[0]), content)
+        return WORD.sub(lambda found: values.get(found[1], found[0]), content)
     if isinstance(content, Mapping):
         return {key: _filled(value, values) for key, value in content.items()}
     return [_filled(value, values) for value in content] if isinstance(content, list) else content
@@ -170,7 +170,7 @@ def _variants(content: Mapping[str, Any], name: str, folder: Path) -> Iterator[s
         yield say("labs.no_seat_playbook", name=name, variants=", ".join(variants))
     if known := sorted({"said", "shows"} & set(variants)):
         yield say("labs.taken_word", name=name, word=known[0])
-    told = set(_WORD.findall(json.dumps(content)))
+    told = set(WORD.findall(json.dumps(content)))
     for word in sorted(set(variants) - told):
         yield say("labs.untold_variant", name=name, word=word)
 

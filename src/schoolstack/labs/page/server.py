@@ -195,7 +195,7 @@ class _Answer(BaseHTTPRequestHandler):
                 desk.ask(VERBS[verb])
                 self._see_other(path)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
+    def log_message(self, *_: Any, **__: Any) -> None:
         """Write nothing: the secrets in the addresses belong into no log."""
 
     # -- who asks ----------------------------------------------------------------------------------
