@@ -14,6 +14,8 @@ from schoolstack.deployment import ROOT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
+# What few schools have; make test keeps within three quarters of an hour without it.
+RARE = ("edge", "two-servers")
 # Lessons are tried in test_labs.py.
 SCENARIOS = sorted(
     path.parent.name
@@ -26,7 +28,9 @@ def test_there_are_scenarios() -> None:
     assert "identity" in SCENARIOS
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(one, marks=[pytest.mark.slow] if one in RARE else []) for one in SCENARIOS]
+)
 def test_the_scenario_passes(scenario: str) -> None:
     """Whatever its molecule.yml lists, in that order; its report stands above a failure."""
     programs = Path(sys.executable).parent
