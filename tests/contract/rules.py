@@ -246,6 +246,7 @@ def no_task_is_kept_from_a_test(project: Project) -> Iterator[str]:
     for task in project.tasks:
         tags = task.content.get("tags") or []
         for tag in [tags] if isinstance(tags, str) else tags:
+            # By these tags Molecule and ansible-lint leave a task out: this looks for them, and uses none.
             if "notest" in tag or tag == "skip_ansible_lint":
                 yield f"{task.place}: {task.content.get('name')} is tagged out of a test ({tag})"
 
@@ -393,6 +394,7 @@ def no_path_of_a_developers_machine(project: Project) -> Iterator[str]:
 
 @rule
 def nothing_is_left_for_later(project: Project) -> Iterator[str]:
+    # The marks by which a checker is silenced or work put off: this looks for them, and uses none.
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b|#\s*(noqa|nosec|type: ignore(?!\[))\b")
     for place, line in project.lines():
         if marks.search(line) and not _is_about_rules(place):

@@ -30,8 +30,9 @@ def called(name: str, entry: str, role: str = "a", given: str = "") -> dict[str,
     )
 
 
-# One breach each: the rule, and the files in which it must see one. What is forbidden everywhere else stands
-# here as text that is only read, never run: a rule that no longer sees it fails this test.
+# One breach each: the rule, and the files in which it must see one. What is forbidden everywhere else (errors
+# ignored, certificates not verified, the latest version, tasks kept from tests, marks for later) stands here
+# as text that is only read, never run: without it nothing would show that its rule still bites.
 BREACHES: list[tuple[str, dict[str, str]]] = [
     ("every_role_says_what_it_is", {"roles/a/meta/argument_specs.yml": SPEC}),
     ("every_role_says_what_it_is", {"roles/a/meta/main.yml": META}),

@@ -14,7 +14,7 @@ from schoolstack.deployment import ROOT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
-# What few schools have; make test keeps within three quarters of an hour without it.
+# What few schools have, left to make test-all: make test is long without it.
 RARE = ("edge", "two-servers")
 # Lessons are tried in test_labs.py.
 SCENARIOS = sorted(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
+from lab_school import kill
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
@@ -53,7 +53,7 @@ def site(deployment: Deployment, *words: str, kill_after: int = 0) -> Output:
             lines.append(line)
             begun += line.startswith("TASK [")
             if kill_after and begun == kill_after:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill(process)
                 break
     assert kill_after or process.returncode == 0, "".join(lines[-60:])
     return Output(begun, "".join(lines))
