@@ -14,10 +14,10 @@ demo-down:
 	@[ ! -x .venv/bin/school ] || $(ROOT) school demo --down
 	@$(SUDO) rm -rf .venv
 
-# Lint, then everything but what is marked slow.
+# Lint, then everything but what is marked slow, two files at a time: a scenario mostly waits.
 test: lint
 	@.ci/bootstrap test
-	@$(ROOT) pytest -m "not slow"
+	@$(ROOT) pytest -m "not slow" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 test-all: lint
 	@.ci/bootstrap test

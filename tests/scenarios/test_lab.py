@@ -24,7 +24,7 @@ from schoolstack.errors import SchoolError
 from schoolstack.hosts import image, network
 from schoolstack.hosts.lab import Lab
 from schoolstack.hosts.machine import Machine
-from schoolstack.hosts.state import State
+from schoolstack.hosts.state import State, make_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
@@ -42,6 +42,7 @@ def lab() -> Iterator[Lab]:
     clear(place)
     with own.lock("hosts"):
         for shared in ("bases", "packages"):
+            make_folder(usual.root / shared, 0o755)
             (own.root / shared).symlink_to(usual.root / shared)
     yield place
     clear(place)
