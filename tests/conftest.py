@@ -17,13 +17,13 @@ LONGEST = (
 )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+# Before xdist reads the mark.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, which share machines, and scenarios apart, which do not."""
-    if not config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        return
     for item in items:
         alone = item.name.startswith("test_the_scenario_passes")
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(item.name if alone else item.path.stem))
     items.sort(key=place)
 
 
