@@ -326,6 +326,8 @@ def test_a_report_holds_what_was_earned_and_seen(seat: Practice) -> None:
     assert report | {"attempt": "", "began": 0, "checks": 0, "looked": 0, "steps": 0} == {
         "attempt": "",
         "lesson": NAME,
+        "title": BOTH,
+        "language": "en",
         "seat": "",
         "learner": "",
         "fault": "loss",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 from schoolstack.arguments import add_language
 from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
+from schoolstack.hosts.state import State
 from schoolstack.labs.lesson import load, names, words
 from schoolstack.labs.page.desk import seats_of
 from schoolstack.labs.page.links import TRAINER
 from schoolstack.labs.page.server import Site
 from schoolstack.labs.records.export import FORMATS, export
+from schoolstack.labs.records.spool import Spool
+from schoolstack.labs.records.table import table
 from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
 from schoolstack.messages import say
 
@@ -29,9 +33,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     def verb(name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=say(f"labs.help.{name}"))
-        if name != "list":
+        if name not in ("list", "send"):
             added.add_argument("name", metavar="LESSON", help=say("labs.help.name"))
-        if name not in ("list", "serve"):
+        if name not in ("list", "send", "serve"):
             added.add_argument("--seat", default="", metavar="NUMBER", help=say("labs.help.seat"))
         add_language(added)
         added.set_defaults(run=run)
@@ -41,6 +45,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb("show", _show)
     start = verb("start", _start)
     start.add_argument("--fault", default="", help=say("labs.help.fault"))
+    start.add_argument("--learner", default="", metavar="PSEUDONYM", help=say("labs.help.learner"))
     prepare = verb("prepare", _prepare)
     which = prepare.add_mutually_exclusive_group()
     which.add_argument("--fault", default="", help=say("labs.help.fault"))
@@ -52,12 +57,27 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb("reset", _reset)
     verb("solve", _solve)
     verb("stop", _stop).add_argument("--remove", action="store_true", help=say("labs.help.remove"))
-    verb("report", _report)
+    _register_report(verb("report", _report))
+    _register_send(verb("send", _send))
     _register_serve(verb("serve", _serve))
     export = verb("export", _export)
     export.add_argument("--format", choices=FORMATS, required=True, help=say("labs.help.format"))
     export.add_argument("--to", type=Path, required=True, metavar="FILE", help=say("labs.help.to"))
     export.add_argument("--link", default="", metavar="URL", help=say("labs.help.link"))
+
+
+def _register_report(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--csv", type=Path, metavar="FILE", help=say("labs.help.csv"))
+    which.add_argument("--xapi", metavar="URL", help=say("labs.help.xapi"))
+    parser.add_argument("--names", action="store_true", help=say("labs.help.names"))
+
+
+def _register_send(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lrs", required=True, metavar="URL", help=say("labs.help.lrs"))
+    parser.add_argument("--home", required=True, metavar="URL", help=say("labs.help.home"))
+    parser.add_argument("--credentials", type=Path, metavar="FILE", help=say("labs.help.credentials"))
+    parser.add_argument("--names", action="store_true", help=say("labs.help.names"))
 
 
 def _register_serve(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +122,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _start(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
     started = time.monotonic()
-    attempt = seat.start(arguments.fault)
+    attempt = seat.start(arguments.fault, arguments.learner)
     return _begun(seat, attempt, started)
 
 
@@ -222,6 +242,13 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
+    if arguments.csv:
+        return _write(arguments.csv, table(seats_of(load(ROOT, arguments.name))))
+    if arguments.xapi:
+        spool = Spool(seat.lab.state)
+        statements = spool.statements(seat.report(), arguments.xapi, names=arguments.names)
+        print(json.dumps(statements, indent=2, ensure_ascii=False))
+        return 0
     attempt = seat.require_attempt()
     rows = [[say(f"labs.head.{head}") for head in ("step", "points", "hints", "after")]]
     to_do = seat.to_do(attempt)
@@ -244,6 +271,13 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _send(arguments: argparse.Namespace) -> int:
+    spool = Spool(State.of_this_machine())
+    sent = spool.send(arguments.lrs, arguments.home, arguments.credentials, names=arguments.names)
+    print(say("records.sent" if sent else "records.none", sent=sent))
+    return 0
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     lesson = load(ROOT, arguments.name)
     site = Site(lambda: seats_of(lesson), arguments.address, arguments.port)
@@ -261,11 +295,15 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     content = export(_seat(arguments).lesson, arguments.format, arguments.link)
+    return _write(arguments.to, content)
+
+
+def _write(path: Path, content: bytes) -> int:
     try:
-        arguments.to.write_bytes(content)
+        path.write_bytes(content)
     except OSError as error:
-        raise SchoolError(say("records.no_file", path=arguments.to, reason=error.strerror)) from error
-    print(say("records.written", path=arguments.to))
+        raise SchoolError(say("records.no_file", path=path, reason=error.strerror)) from error
+    print(say("records.written", path=path))
     return 0
 
 

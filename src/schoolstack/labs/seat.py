@@ -23,8 +23,9 @@ from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
 from schoolstack.hosts.state import make_folder, read_json, remove_tree, write_json
 from schoolstack.labs.lesson import Lesson, fitting, words
+from schoolstack.labs.records.spool import Spool
 from schoolstack.labs.variants import derive
-from schoolstack.messages import say
+from schoolstack.messages import language, say
 
 # The snapshots of a prepared host: as prepare.yml left it, and with all done where that is unfinished.
 PREPARED, WHOLE = "lab", "whole"
@@ -165,9 +166,10 @@ class Seat:
 
     @property
     def attempt(self) -> Attempt | None:
-        """The last attempt; None when there was none."""
+        """The last attempt; None when there was none, or none that the lesson can still tell."""
         values = read_json(self._file)
-        return Attempt(**values) if values else None
+        attempt = Attempt(**values) if values else None
+        return attempt if attempt and self._can_tell(attempt) else None
 
     def require_attempt(self) -> Attempt:
         """Return the last attempt.
@@ -228,6 +230,8 @@ class Seat:
         return {
             "attempt": attempt.id,
             "lesson": self.lesson.name,
+            "title": dict(self.lesson.content["title"]),
+            "language": language(),
             "seat": self.number,
             "learner": attempt.learner,
             "fault": attempt.fault,
@@ -320,6 +324,7 @@ class Seat:
             self._prepare(fault, seed)
             self._for_each_host(lambda name, host: self._return_to(name, host, fault))
             self._write_inventory()
+        self._end()
         attempt = Attempt(time.time(), fault, learner, self._origin_of(fault)._coming_up.get(fault, 0))
         self._keep(attempt)
         return attempt
@@ -334,6 +339,7 @@ class Seat:
         self._require_running()
         self.molecule("side-effect", SCHOOL_LAB_FAULT=fault)
         before = self.attempt
+        self._end()
         attempt = Attempt(time.time(), fault, before.learner if before else "")
         self._keep(attempt)
         return attempt
@@ -352,9 +358,9 @@ class Seat:
             for step in self.to_do(attempt):
                 if seen[step].passed and (restart or not self.lesson.steps[step].get("after_restart")):
                     attempt.passed.setdefault(step, attempt.after())
-            if all(found.passed for found in seen.values()) and not self.unconfirmed(attempt):
-                attempt.ended = time.time()
             self._keep(attempt)
+            if all(found.passed for found in seen.values()) and not self.unconfirmed(attempt):
+                self._end()
         return seen
 
     def hint(self) -> tuple[str, str] | None:
@@ -393,9 +399,7 @@ class Seat:
 
     def stop(self) -> None:
         """End the attempt and switch the hosts off; they stay prepared."""
-        if (attempt := self.attempt) and not attempt.ended:
-            attempt.ended = time.time()
-            self._keep(attempt)
+        self._end()
         self.switch_off()
 
     def switch_off(self) -> None:
@@ -409,6 +413,7 @@ class Seat:
         Raises:
             SchoolError: seats of a room share what is on their disks.
         """
+        self._end()
         for name in self._existing():
             self.lab.down(name)
         remove_tree(self.folder)
@@ -610,6 +615,12 @@ class Seat:
                 raise SchoolError(say("labs.unsettled", name=self.address, seconds=SETTLE_LIMIT, seen=bad))
             time.sleep(1)
 
+    def _can_tell(self, attempt: Attempt) -> bool:
+        """Whether the lesson has all that an attempt at it names; it may have been changed since."""
+        begins = attempt.fault in self.lesson.faults if attempt.fault else "unfinished" in self.lesson.content
+        given = ((self.lesson.steps.get(step), numbers) for step, numbers in attempt.hints.items())
+        return begins and all(max(numbers) < len(step["hints"]) for step, numbers in given if step)
+
     def _check_fault(self, fault: str) -> None:
         if fault not in self.lesson.faults:
             known = ", ".join(self.lesson.faults) or "-"
@@ -618,6 +629,14 @@ class Seat:
     def _require_running(self) -> None:
         if not self.running:
             raise SchoolError(say("labs.not_running", name=self.address))
+
+    def _end(self) -> None:
+        """End the attempt if it goes on; with a learner named, it waits for ``school lab send``."""
+        if (attempt := self.attempt) and not attempt.ended:
+            attempt.ended = time.time()
+            if attempt.learner:
+                Spool(self.lab.state).add({**self.report(), "ended": attempt.ended})
+            self._keep(attempt)
 
     def _keep(self, attempt: Attempt) -> None:
         make_folder(self.folder, 0o700)

@@ -1,1 +1,1 @@
-"""What a lesson leaves for others: its questions, and its page in a course."""
+"""What a lesson leaves for others: its questions, its page in a course, and what learners did."""
