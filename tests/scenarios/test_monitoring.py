@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from email import message_from_string
@@ -17,7 +18,7 @@ import pytest
 import yaml
 from lab_school import school_on, wait_for_sign_in
 
-from schoolstack.deployment import Deployment
+from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.state import run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
@@ -53,6 +54,9 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         receiver = (Path(__file__).parent / "alert_receiver.py").read_text(encoding="utf-8")
         run([*school.lab.ssh_command(SERVER), "cat >/root/alert_receiver.py"], stdin=receiver)
         school.shell(f"systemd-run --quiet --unit=receiver python3 /root/alert_receiver.py {KEPT}")
+        # As somebody would who wants to see first what it does.
+        dry_run = [*playbook_command("site", school.inventories, SETTINGS), "--check"]
+        assert subprocess.run(dry_run, cwd=ROOT, check=False).returncode == 0
         school.play("site", **SETTINGS)
         wait_for_sign_in(school)
         yield school
