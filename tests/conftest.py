@@ -10,6 +10,7 @@ LONGEST = (
     "test_labs.py",
     "test_the_scenario_passes[identity]",
     "test_site.py",
+    "test_monitoring.py",
     "test_upgrade.py",
     "test_remove.py",
     "test_lab.py",

@@ -342,3 +342,39 @@ def test_what_the_backup_says_of_itself_is_taken_as_it_says_it(tmp_path, monkeyp
     program.BACKUP.write_text(f'#!/bin/sh\n[ "$1" = status ] || exit 2\n{script}\n', encoding="utf-8")
     program.BACKUP.chmod(0o755)
     assert program.backup() == seen
+
+
+def test_findings_are_told_to_prometheus() -> None:
+    """With the sentence that people would read, and a number that is the higher the worse it is."""
+    told = {
+        "disk_full": "{mount} is {percent} % full",
+        "runs_not": 'say "{unit}" \\ and\nmore',
+        "clock": "right",
+    }
+    server, library = {"application": "", "title": ""}, {"application": "library", "title": "Library"}
+    found = [
+        program.finding("disk", "look", "disk_full", mount="/srv", percent=90) | server,
+        program.finding("service", "wrong", "runs_not", unit="library.service", found="failed") | library,
+        program.finding("clock", "good", "clock") | server,
+    ]
+    lines = program.metrics(found, told).splitlines()
+    assert lines[0].startswith("# HELP schoolstack_finding ")
+    assert lines[2:] == [
+        'schoolstack_finding{application="",title="",check="disk",about="/srv",'
+        'sentence="/srv is 90 % full"} 1',
+        'schoolstack_finding{application="library",title="Library",check="service",about="library.service",'
+        'sentence="say \\"library.service\\" \\\\ and more"} 2',
+        'schoolstack_finding{application="",title="",check="clock",about="",sentence="right"} 0',
+    ]
+
+
+def test_what_prometheus_reads_is_replaced_at_once(tmp_path, monkeypatch) -> None:
+    """In a file that everybody may read, and never half of it."""
+    found = [{**program.finding("clock", "good", "clock"), "application": "", "title": ""}]
+    monkeypatch.setattr(program, "findings", lambda: {"now": NOW, "findings": found})
+    (tmp_path / "sentences.json").write_text(json.dumps({"clock": "right"}))
+    (tmp_path / "school.prom").write_text("old")
+    program.publish(tmp_path / "school.prom", tmp_path / "sentences.json")
+    assert (tmp_path / "school.prom").read_text().endswith('sentence="right"} 0\n')
+    assert (tmp_path / "school.prom").stat().st_mode & 0o777 == 0o644
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["school.prom", "sentences.json"]

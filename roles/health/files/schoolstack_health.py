@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Say how this server and the applications on it are.
 
-``findings`` looks and prints; ``sample``, which a timer calls daily, remembers how full the disks are and how
-many sign-ins failed, so that ``findings`` can tell a trend from a number.
+``findings`` looks and prints; ``metrics`` says the same to Prometheus; ``sample``, which a timer calls daily,
+remembers how full the disks are and how many sign-ins failed, so that a trend can be told from a number.
 
 What runs here is read from the records that applications leave, so that one added later needs no line here.
 A finding is a state (``good``, ``look``, ``wrong``), the key of a sentence and the values in it; the
@@ -64,6 +64,11 @@ SSH = {
     "units": ["ssh.service"],
     "pattern": "^(Failed|Invalid user|Connection closed by authenticating)",
 }
+
+# What a finding is as a number, the worse the higher.
+STATES = ("good", "look", "wrong")
+# Values that say which of several things of a kind a finding is about.
+ABOUT = ("mount", "unit", "name")
 
 Finding = dict[str, Any]
 Seen = dict[str, Any]
@@ -535,13 +540,61 @@ def findings() -> dict[str, Any]:
     return {"now": now, "findings": list(judge(look(), read_samples(), now))}
 
 
+def metrics(found: Sequence[Finding], sentences: Mapping[str, str]) -> str:
+    """Return findings in the text format that Prometheus reads.
+
+    Args:
+        found: what is to be said of this server.
+        sentences: the catalogue's part ``finding`` in one language, by key.
+    """
+    lines = [
+        "# HELP schoolstack_finding How something on this server is: 0 good, 1 look at this, 2 wrong.",
+        "# TYPE schoolstack_finding gauge",
+    ]
+    for one in found:
+        values = one["values"]
+        labels = {
+            "application": one["application"],
+            "title": one["title"],
+            "check": one["check"],
+            "about": next((str(values[name]) for name in ABOUT if name in values), ""),
+            "sentence": sentences[one["key"]].format(**values),
+        }
+        inside = ",".join(f'{name}="{escaped(text)}"' for name, text in labels.items())
+        lines.append(f"schoolstack_finding{{{inside}}} {STATES.index(one['state'])}")
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return a label's value as it stands between quotes."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", " ").strip()
+
+
+def publish(to: Path, sentences: Path) -> dict[str, Any]:
+    """Replace at once the file in which Prometheus finds what is to be said of this server."""
+    text = metrics(findings()["findings"], json.loads(sentences.read_text(encoding="utf-8")))
+    # Not *.prom, which would be read before it is whole.
+    new = to.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.chmod(0o644)
+    new.replace(to)
+    return {"changed": True}
+
+
 def main() -> int:
     """Run one command."""
     parser = argparse.ArgumentParser(description="Say how this server and the applications on it are.")
     commands = parser.add_subparsers(required=True)
     for command in (findings, sample):
         commands.add_parser(command.__name__, help=command.__doc__).set_defaults(run=command)
-    print(json.dumps(parser.parse_args().run()))
+    publishing = commands.add_parser("metrics", help=publish.__doc__)
+    publishing.add_argument("--to", type=Path, required=True, help="the file, named *.prom")
+    publishing.add_argument(
+        "--sentences", type=Path, required=True, help="findings' sentences, as JSON by key"
+    )
+    publishing.set_defaults(run=publish)
+    arguments = vars(parser.parse_args())
+    print(json.dumps(arguments.pop("run")(**arguments)))
     return 0
 
 
