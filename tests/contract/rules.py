@@ -393,6 +393,15 @@ def no_path_of_a_developers_machine(project: Project) -> Iterator[str]:
 
 
 @rule
+def no_example_is_cut_at_a_space(project: Project) -> Iterator[str]:
+    # The shell takes such quotes away; Ansible then keeps what stands before the space, and says nothing.
+    cut = re.compile(r"""-e \w+=\\?["'][^"']*\s""")
+    for place, line in project.lines():
+        if cut.search(line) and not _is_about_rules(place):
+            yield f"{place}: only the first word of that gets to the playbook; write it without a space"
+
+
+@rule
 def nothing_is_left_for_later(project: Project) -> Iterator[str]:
     # The marks by which a checker is silenced or work put off: this looks for them, and uses none.
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b|#\s*(noqa|nosec|type: ignore(?!\[))\b")

@@ -176,6 +176,7 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
     ("no_registry_is_named", {"x.md": f"See https://{REGISTRY}/x\n"}),
     ("no_path_of_a_developers_machine", {"x.md": f"cd {HOME}/project\n"}),
     ("no_path_of_a_developers_machine", {"x.md": "cd {root}/project\n"}),
+    ("no_example_is_cut_at_a_space", {"x.md": 'restore.yml -e restore_at="2026-11-20 14:30"\n'}),
     ("nothing_is_left_for_later", {"x.py": "# TODO: finish\n"}),
     ("nothing_is_left_for_later", {"x.py": "x = 1  # noqa: E501\n"}),
     (

@@ -185,6 +185,26 @@ def test_a_snapshot_is_returned_to_and_a_reset_is_quick(lab: Lab, server: str) -
     assert lab.snapshots(server) == ["worked"]
 
 
+def test_a_host_that_began_with_anothers_disk_can_get_a_fresh_one(lab: Lab, server: str) -> None:
+    on(lab, server, "echo shared >/root/work")
+    lab.snapshot(server, "shared")
+    second = lab.clone("selftest-second", server, "shared")
+    try:
+        assert on(lab, second.name, "cat /root/work") == "shared"
+        lab.snapshot(second.name, "kept")
+        assert lab.reset(second.name, fresh=True).address == second.address
+        assert on(lab, second.name, "ls /root; cat /etc/hostname") == "second"
+        # What it had can still be returned to, so the other one stays.
+        with pytest.raises(SchoolError, match="share its disk"):
+            lab.down(server)
+        lab.reset(second.name, "kept")
+        assert on(lab, second.name, "cat /root/work") == "shared"
+    finally:
+        lab.down(second.name)
+        lab.reset(server)
+        lab.forget(server, "shared")
+
+
 SPEAK = """
 import contextlib, socket, time
 while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,7 @@ import testinfra
 from testinfra.host import Host
 
 from schoolstack.deployment import Deployment
-from schoolstack.labs.checks import NotYetError
+from schoolstack.labs.checks import NotYetError, why_closed
 from schoolstack.labs.seat import Seat
 from schoolstack.signin import Browser
 
@@ -35,11 +34,7 @@ def host(school: Deployment) -> Host:
 @pytest.fixture(scope="session")
 def unreachable(school: Deployment) -> str:
     """Why nothing answers on port 443; empty when something does. Asked once, since it may take its time."""
-    try:
-        socket.create_connection((school.address, 443), PATIENCE).close()
-    except OSError as error:
-        return str(error)
-    return ""
+    return why_closed(school.address, 443, PATIENCE)
 
 
 @pytest.fixture

@@ -45,7 +45,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     reset = verbs.add_parser("reset", help="throw away what happened on a host and boot it")
     reset.add_argument("name", metavar="NAME")
-    reset.add_argument("--to", default="", metavar="SNAPSHOT", help="only what happened since this snapshot")
+    point = reset.add_mutually_exclusive_group()
+    point.add_argument("--to", default="", metavar="SNAPSHOT", help="only what happened since this snapshot")
+    point.add_argument("--fresh", action="store_true", help="also what it began with: a new disk with Debian")
     reset.set_defaults(run=_reset)
 
     snapshot = verbs.add_parser("snapshot", help="keep a host's disk under a name to return to")
@@ -103,8 +105,8 @@ def _ssh(arguments: argparse.Namespace) -> int:
 
 def _reset(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    Lab().reset(arguments.name, arguments.to)
-    point = arguments.to or "its beginning"
+    Lab().reset(arguments.name, arguments.to, fresh=arguments.fresh)
+    point = "a fresh Debian" if arguments.fresh else arguments.to or "its beginning"
     print(f"{arguments.name} is back at {point} after {time.monotonic() - started:.1f} s.")
     return 0
 

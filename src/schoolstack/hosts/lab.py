@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from schoolstack.errors import SchoolError
@@ -161,9 +161,18 @@ class Lab:
         self._introduce(host)
         return host
 
-    def reset(self, name: str, snapshot: str = "") -> Host:
-        """Throw away what happened on a host, since its beginning or since a snapshot, and boot it."""
-        self.host(name)
+    def reset(self, name: str, snapshot: str = "", *, fresh: bool = False) -> Host:
+        """Throw away what happened on a host, and boot it; snapshots stay.
+
+        Args:
+            name: ``<scenario>-<host>``.
+            snapshot: only what happened since this one.
+            fresh: also what it had from another host's snapshot, for a new disk with Debian.
+
+        Raises:
+            SchoolError: there is no such host or snapshot.
+        """
+        host = self.host(name)
         with self.state.lock(f"host-{name}"):
             net = network.ensure(self.state)
             disk = Disk(self.folder(name))
@@ -171,6 +180,9 @@ class Lab:
             self._machine(name, net).kill()
             if lower:
                 disk.create(lower)
+            elif fresh:
+                alone = replace(host, over="")
+                disk.create(self._beginning(alone), self._first_files(alone, net))
             else:
                 disk.discard()
         return self.up(name)

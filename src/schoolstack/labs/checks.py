@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
@@ -27,6 +28,21 @@ class NotYetError(AssertionError):
         """Keep what was seen, and what the machine said on one line."""
         self.code, self.said = code, " ".join(str(said).split())
         super().__init__(f"{code}: {self.said}")
+
+
+def why_closed(address: str, port: int, patience: float) -> str:
+    """Return why nothing answers at a port; empty when something does.
+
+    Args:
+        address: where.
+        port: which.
+        patience: seconds to wait; a firewall that drops everything lets them pass.
+    """
+    try:
+        socket.create_connection((address, port), patience).close()
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
