@@ -459,6 +459,26 @@ def test_an_inventory_goes_with_the_disks(seat: Practice, monkeypatch: pytest.Mo
     assert room.inventory.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_new_inventory_holds_what_the_lesson_wrote_and_nothing_that_was_generated(
+    root: Path, seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = root / "molecule" / NAME / "inventory"
+    (root / "elsewhere").mkdir()
+    (root / "elsewhere" / "school.yml").touch()
+    (written / "group_vars").symlink_to(root / "elsewhere")
+    (written / "lists" / "people").mkdir(parents=True)
+    # What a run of Molecule alone leaves there.
+    (written / "people").mkdir()
+    for name in (".vault-key", "zz-small-server.yml"):
+        (written / name).touch()
+    monkeypatch.setattr(Practice, "prepared", False)
+    seat.prepare()
+    listed = sorted(str(path.relative_to(seat.inventory)) for path in seat.inventory.rglob("*"))
+    wanted = ["group_vars", "group_vars/school.yml", "hosts.yml", "lists", "lists/people", "zz-seat.yml"]
+    assert listed == wanted
+    assert not (seat.inventory / "group_vars").is_symlink()
+
+
 def test_a_text_names_the_inventory_of_its_seat(seat: Practice) -> None:
     lesson = Lesson(NAME, seat.lesson.folder, {**GOOD, "title": {"en": "edit {inventory}/list", "nl": "-"}})
     for number in ("", "4"):
