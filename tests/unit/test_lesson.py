@@ -200,12 +200,12 @@ def test_the_projects_own_lessons_are_right(name: str) -> None:
 def test_the_class_list_that_is_handed_out_has_the_two_mistakes_that_are_told() -> None:
     lesson = ROOT / "molecule" / "who-may-come-in"
     with pytest.raises(RosterRefusedError) as refused:
-        read(lesson / "inventory" / "class-list.csv")
+        read(lesson / "inventory" / "class-list" / "people.csv")
     (reason,) = refused.value.refusals
     assert (reason.key, reason.place.line, reason.values["found"]) == ("role", 24, "leerkacht")
     given, september, october = (
         (lesson / path).read_text(encoding="utf-8").splitlines()
-        for path in ("inventory/class-list.csv", "lists/september.csv", "lists/october.csv")
+        for path in ("inventory/class-list/people.csv", "lists/september.csv", "lists/october.csv")
     )
     wrong = [line for line in given if line not in september]
     assert wrong == ["9001;Noor;;Verbeke;1A;leerling", "9003;Fatima;;Benali;1B;leerkacht"]

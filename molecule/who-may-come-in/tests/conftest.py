@@ -13,7 +13,8 @@ from schoolstack.errors import SchoolError
 from schoolstack.labs.checks import NotYetError
 from schoolstack.labs.seat import Seat
 from schoolstack.roster import sheets
-from schoolstack.signin import Browser, Page, SignInError, sign_in
+from schoolstack.signin import Browser, SignInError, sign_in
+from schoolstack.signin.browser import Page
 
 # With its groups; the lesson's school has fewer people than one answer of Keycloak holds at most.
 EVERYBODY = (

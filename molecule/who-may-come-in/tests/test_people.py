@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from schoolstack.deployment import Deployment
 from schoolstack.labs.checks import NotYetError
 from schoolstack.roster.reader import read
-from schoolstack.signin import Browser, Page, SignInError
+from schoolstack.signin import Browser, SignInError
+from schoolstack.signin.browser import Page
 
 if TYPE_CHECKING:
     from conftest import Account
