@@ -21,6 +21,8 @@ EVERYBODY = (
     "[{**user, 'groups': [group['path'] for group in admin.get('school', 'users', user['id'], 'groups')]}"
     " for user in admin.get('school', 'users', max=1000, briefRepresentation='false')]"
 )
+# What the start page answers to whom it knows: shown, or refused in words.
+ANSWERS = (200, 403)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ class Account:
 @pytest.fixture(scope="session")
 def accounts(school: Deployment) -> dict[str, Account]:
     """The accounts that class lists made, by the number of the school's administration."""
-    found: list[dict[str, Any]] = school.ask_keycloak(EVERYBODY)
+    try:
+        found: list[dict[str, Any]] = school.ask_keycloak(EVERYBODY)
+    except SchoolError as error:
+        raise NotYetError("no-sign-in", str(error).rpartition(": ")[2]) from None
     return {
         user["attributes"]["roster_id"][0]: Account(
             user["username"], user["enabled"], frozenset(user["groups"]), user["attributes"]
@@ -73,7 +78,7 @@ def visit(
             raise NotYetError("no-answer", error) from None
         if not result.arrived:
             raise NotYetError("refused", result.message or result.waiting_for)
-        if result.page.status >= 500:
+        if result.page.status not in ANSWERS:
             raise NotYetError("no-answer", result.page.words)
         return result.page
 
