@@ -25,6 +25,10 @@ ROOT = Path(__file__).parents[2]
 # Where the role certificates puts the school's CA on every server.
 CA_ON_SERVER = "/usr/local/share/ca-certificates/schoolstack.crt"
 
+# What speaks with Keycloak on its own server, and the account that the role keycloak makes for it there.
+_ADMIN_API = ROOT / "plugins" / "module_utils" / "keycloak_admin.py"
+_ADMIN_SIGN_IN = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
+
 
 @dataclass(frozen=True)
 class Run:
@@ -144,6 +148,17 @@ class Deployment:
             SchoolError: when it fails.
         """
         return run([*self.lab.ssh_command(self.name), command])
+
+    def ask_keycloak(self, expression: str) -> Any:
+        """Evaluate an expression with ``admin``, a connection to Keycloak's Admin API, on the server itself.
+
+        Raises:
+            SchoolError: when Keycloak does not answer.
+        """
+        program = (
+            f"{_ADMIN_API.read_text(encoding='utf-8')}\n{_ADMIN_SIGN_IN}\nprint(json.dumps({expression}))"
+        )
+        return json.loads(run([*self.lab.ssh_command(self.name), "python3 -"], stdin=program))
 
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:

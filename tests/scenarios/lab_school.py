@@ -22,7 +22,6 @@ import requests
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
 
-ADMIN_API = (ROOT / "plugins/module_utils/keycloak_admin.py").read_text(encoding="utf-8")
 # Tables that Keycloak writes by itself while nobody does anything.
 OWN = "offline_user_session|offline_client_session|revoked_token|server_config|jgroups_ping|event_entity"
 # Seconds after which a server that has booted has its sign-in.
@@ -91,22 +90,12 @@ def play(deployment: Deployment, playbook: str, root: Path = ROOT, **variables: 
     return Ended(process.returncode, " ".join(text.split()))
 
 
-def ask(deployment: Deployment, expression: str) -> Any:
-    """Evaluate an expression with ``admin``, a connection to Keycloak's Admin API, on the server itself."""
-    sign_in_there = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
-    script = f"{ADMIN_API}\n{sign_in_there}\nprint(json.dumps({expression}))"
-    command = [*deployment.lab.ssh_command(deployment.name), "python3 -"]
-    return json.loads(
-        subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
-    )
-
-
 def add_pupil(deployment: Deployment, username: str, password: str) -> None:
     """Make an account whose password is known, as the class list makes them."""
     credentials = [{"type": "password", "value": password}]
     person = {"username": username, "enabled": True, "groups": ["/role/pupil"], "credentials": credentials}
     person |= {"firstName": "Test", "lastName": "Test"}
-    ask(deployment, f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+    deployment.ask_keycloak(f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
 
 
 def rows(deployment: Deployment) -> str:

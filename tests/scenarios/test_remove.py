@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_school import add_pupil, ask
+from lab_school import add_pupil
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
@@ -73,7 +73,7 @@ def state(deployment: Deployment) -> set[str]:
 def realm(deployment: Deployment) -> Any:
     """Return the whole realm, in an order of its own."""
     found = "admin.post('school', 'partial-export', exportClients='true', exportGroupsAndRoles='true')"
-    return in_order(ask(deployment, found))
+    return in_order(deployment.ask_keycloak(found))
 
 
 def in_order(value: Any) -> Any:
@@ -118,7 +118,7 @@ def test_what_is_removed_leaves_nothing_but_its_data_and_finds_it_again(
     assert realm(whole) != realm_before
     add_pupil(whole, PERSON, PASSWORD)
     find_person = f"admin.get('school', 'users', username={PERSON!r}, exact='true')[0]['id']"
-    person_id = ask(whole, find_person)
+    person_id = whole.ask_keycloak(find_person)
     assert arrives(whole, whole.url("portal"))
 
     school.refuses(whole, "'portall'", app="portall")
@@ -128,7 +128,7 @@ def test_what_is_removed_leaves_nothing_but_its_data_and_finds_it_again(
     # The start page goes; the sign-in is as if it had never been.
     with_keycloak = school.holds("keycloak")
     with_keycloak.play("remove", app="portal")
-    assert ask(with_keycloak, find_person) == person_id
+    assert with_keycloak.ask_keycloak(find_person) == person_id
     assert realm(with_keycloak) == realm_before
     assert with_keycloak.play("site").changed == 0
 
@@ -150,7 +150,7 @@ def test_what_is_removed_leaves_nothing_but_its_data_and_finds_it_again(
     # Both come back, to the same people.
     whole = school.holds("keycloak", "portal")
     whole.play("site")
-    assert ask(whole, find_person) == person_id
+    assert whole.ask_keycloak(find_person) == person_id
     assert arrives(whole, whole.url("portal"))
     assert "schoolstack_kept" not in "".join(state(whole))
     assert whole.shell("find /var/lib/keycloak ! -user keycloak") == ""

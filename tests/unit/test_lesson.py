@@ -21,6 +21,8 @@ from schoolstack.labs import seat as seats
 from schoolstack.labs.lesson import Lesson, check, load, names, words
 from schoolstack.labs.seat import PREPARED, Attempt, Seat, Seen, first_open, in_words
 from schoolstack.labs.variants import derive
+from schoolstack.roster.model import RosterRefusedError
+from schoolstack.roster.reader import read
 
 NAME = "small"
 BOTH = {"en": "yes", "nl": "ja"}
@@ -140,7 +142,7 @@ def told(lab: dict[str, Any], **variants: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("said", "{said}", "the variant said has the name of what"),
+        ("said", "{said}", "the variant said has a name that stands for"),
         ("word", "-", "no text tells the variant word"),
     ],
 )
@@ -193,6 +195,27 @@ def test_an_unknown_lesson_is_refused_with_those_there_are(root: Path) -> None:
 @pytest.mark.parametrize("name", names(ROOT))
 def test_the_projects_own_lessons_are_right(name: str) -> None:
     assert load(ROOT, name).faults
+
+
+def test_the_class_list_that_is_handed_out_has_the_two_mistakes_that_are_told() -> None:
+    lesson = ROOT / "molecule" / "who-may-come-in"
+    with pytest.raises(RosterRefusedError) as refused:
+        read(lesson / "inventory" / "class-list" / "people.csv")
+    (reason,) = refused.value.refusals
+    assert (reason.key, reason.place.line, reason.values["found"]) == ("role", 24, "leerkacht")
+    given, september, october = (
+        (lesson / path).read_text(encoding="utf-8").splitlines()
+        for path in ("inventory/class-list/people.csv", "lists/september.csv", "lists/october.csv")
+    )
+    wrong = [line for line in given if line not in september]
+    assert wrong == ["9001;Noor;;Verbeke;1A;leerling", "9003;Fatima;;Benali;1B;leerkacht"]
+    assert len(given) == len(september)
+    # What changes until October is told too.
+    assert [line for line in september if line not in october] == [
+        "2602;Jef;;Claes;1A;leerling",
+        "2504;Lotte;;Hens;2A;leerling",
+    ]
+    assert [line for line in october if line not in september] == ["2602;Jef;;Claes;1B;leerling"]
 
 
 def test_a_text_is_told_in_the_language_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +273,16 @@ def seat(root: Path) -> Practice:
     )
     found = Practice(load(root, NAME), lab=lab)  # type: ignore[arg-type]
     found.sees, found.sees_then, found.did = BROKEN, [], did
+    keep_inventory(found, PREPARED, "")
     return found
+
+
+def keep_inventory(seat: Seat, snapshot: str, secret: str) -> None:
+    """Have an inventory that goes with a snapshot."""
+    kept = seat.folder / "kept" / snapshot
+    (kept / "secrets").mkdir(parents=True)
+    (kept / "secrets" / "one").write_text(secret, encoding="ascii")
+    (kept / "list").write_text("as given", encoding="ascii")
 
 
 def test_a_fault_is_molecules_side_effect(seat: Practice) -> None:
@@ -400,9 +432,66 @@ def test_a_fault_is_kept_once_just_the_told_steps_fail(
     ]
 
 
+def test_an_inventory_goes_with_the_disks(seat: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(seat.lesson.content, "unfinished", UNFINISHED)  # type: ignore[arg-type]
+    secret, given = seat.inventory / "secrets" / "one", seat.inventory / "list"
+    seat.start()
+    # Whoever practises changes it, and begins again.
+    for file in (secret, given, seat.inventory / "hosts.yml"):
+        file.write_text("theirs", encoding="ascii")
+    seat.start()
+    assert (secret.read_text(), given.read_text()) == ("", "as given")
+    assert not (seat.inventory / "hosts.yml").exists()
+    # What a playbook writes into it stays with what it did to the disks.
+    monkeypatch.setattr(Practice, "molecule", lambda seat, verb, **_: secret.write_text(verb))
+    seat.sees_then = [WHOLE, BROKEN]
+    seat.start("loss")
+    assert secret.read_text() == "side-effect"
+    seat.start()
+    assert secret.read_text() == ""
+    seat.start("loss")
+    assert secret.read_text() == "side-effect"
+    # A seat of a room begins with that of the disks it shares.
+    monkeypatch.setattr(Seat, "lend", lambda *_: None)
+    monkeypatch.setattr(Practice, "_return_to", lambda *_: None)
+    room = Practice(seat.lesson, "2", seat.lab)
+    room.start("loss")
+    assert (room.inventory / "secrets" / "one").read_text() == "side-effect"
+    assert json.loads((room.inventory / "zz-seat.yml").read_text())["all"]["vars"]["lab_seat"] == "2"
+    assert room.inventory.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_new_inventory_holds_what_the_lesson_wrote_and_nothing_that_was_generated(
+    root: Path, seat: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = root / "molecule" / NAME / "inventory"
+    (root / "elsewhere").mkdir()
+    (root / "elsewhere" / "school.yml").touch()
+    (written / "group_vars").symlink_to(root / "elsewhere")
+    (written / "lists" / "people").mkdir(parents=True)
+    # What a run of Molecule alone leaves there.
+    (written / "people").mkdir()
+    for name in (".vault-key", "zz-small-server.yml"):
+        (written / name).touch()
+    monkeypatch.setattr(Practice, "prepared", False)
+    seat.prepare()
+    listed = sorted(str(path.relative_to(seat.inventory)) for path in seat.inventory.rglob("*"))
+    wanted = ["group_vars", "group_vars/school.yml", "hosts.yml", "lists", "lists/people", "zz-seat.yml"]
+    assert listed == wanted
+    assert not (seat.inventory / "group_vars").is_symlink()
+
+
+def test_a_text_names_the_inventory_of_its_seat(seat: Practice) -> None:
+    lesson = Lesson(NAME, seat.lesson.folder, {**GOOD, "title": {"en": "edit {inventory}/list", "nl": "-"}})
+    for number in ("", "4"):
+        one = Practice(lesson, number, seat.lab)
+        assert words(one.lesson.content["title"]) == f"edit {one.inventory}/list"
+
+
 def test_a_seat_is_made_anew_for_another_seed(seat: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Seat, "lend", lambda *_: None)
     monkeypatch.setattr(Practice, "_return_to", lambda *_: None)
+    keep_inventory(seat, "fault-loss", "")
     room = Practice(seat.lesson, "2", seat.lab)
     room.start("loss", "kestrel", "one")
     assert room.require_attempt().learner == "kestrel"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -23,8 +22,6 @@ from schoolstack.signin import Browser
 sys.path.insert(0, str(Path(__file__).parent))
 
 INVENTORY = Path(__file__).parents[1] / "inventory"
-ADMIN_API = Path(__file__).parents[3] / "plugins" / "module_utils" / "keycloak_admin.py"
-SIGN_IN = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +44,9 @@ def address(school: Deployment) -> str:
 
 
 @pytest.fixture(scope="session")
-def ask(host: Host) -> Callable[[str], Any]:
+def ask(school: Deployment) -> Callable[[str], Any]:
     """Evaluate an expression with ``admin``, a connection to the Admin API, on the server itself."""
-
-    def ask(expression: str) -> Any:
-        script = f"{ADMIN_API.read_text(encoding='utf-8')}\n{SIGN_IN}\nprint(json.dumps({expression}))"
-        return json.loads(host.check_output("python3 -c %s", script))
-
-    return ask
+    return school.ask_keycloak
 
 
 @pytest.fixture

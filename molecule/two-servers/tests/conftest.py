@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from accounts import CLASS, Ask, Person
 
-from schoolstack.deployment import ROOT, Deployment
+from schoolstack.deployment import Deployment
 from schoolstack.hosts.lab import Lab
 from schoolstack.signin import Browser
 
 INVENTORY = Path(__file__).parents[1] / "inventory"
-ADMIN_API = ROOT / "plugins" / "module_utils" / "keycloak_admin.py"
-SIGN_IN = 'admin = KeycloakAdmin.with_secret_from("/etc/keycloak/automation.secret", "schoolstack")'
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +48,7 @@ def browser(sso: Deployment, pages: dict[str, str]) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def ask(sso: Deployment) -> Ask:
     """Evaluate an expression with ``admin``, a connection to the Admin API, on Keycloak's server."""
-
-    def ask(expression: str) -> Any:
-        script = f"{ADMIN_API.read_text(encoding='utf-8')}\n{SIGN_IN}\nprint(json.dumps({expression}))"
-        return json.loads(sso.shell(f"python3 -c {shlex.quote(script)}"))
-
-    return ask
+    return sso.ask_keycloak
 
 
 @contextlib.contextmanager

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from schoolstack.deployment import Deployment
 from schoolstack.labs.lesson import load
 from schoolstack.labs.seat import Seat
+from schoolstack.signin import Browser
 
+# Seconds that a page may take; a firewall that drops everything lets them pass.
+PATIENCE = 5
 # Of a check that came to no judgement, such as on a host that does not answer; no lesson may use it.
 ODD = ""
 
@@ -70,6 +74,29 @@ def variants(seat: Seat) -> dict[str, str]:
 def restarted(request: pytest.FixtureRequest) -> bool:
     """Whether the hosts have just been restarted, so that what does not run does not come back."""
     return bool(request.config.getoption("lab_restarted"))
+
+
+@pytest.fixture(scope="session")
+def school(seat: Seat) -> Deployment:
+    """The school of a lesson with one server, on the seat's test host."""
+    return Deployment(seat.inventory, seat.hosts["server"], seat.lab)
+
+
+@pytest.fixture(scope="session")
+def unreachable(school: Deployment) -> str:
+    """Why nothing answers on port 443; empty when something does. Asked once, since it may take its time."""
+    return why_closed(school.address, 443, PATIENCE)
+
+
+@pytest.fixture
+def browser(school: Deployment, unreachable: str) -> Iterator[Browser]:
+    """A browser without cookies, that speaks English."""
+    if unreachable:
+        raise NotYetError("unreachable", unreachable)
+    browser = school.browser(language="en")
+    browser.timeout = PATIENCE
+    yield browser
+    browser.close()
 
 
 @pytest.hookimpl(wrapper=True)

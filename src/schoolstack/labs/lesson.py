@@ -22,6 +22,8 @@ _SCHEMA = Path(__file__).with_name("lab.schema.json")
 _NAMED = ("steps", "faults")
 # What stands for a value in a text.
 WORD = re.compile(r"\{([a-z_]+)\}")
+# The word for where the inventory of a seat is.
+INVENTORY = "inventory"
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _variants(content: Mapping[str, Any], name: str, folder: Path) -> Iterator[s
     variants = content.get("variants", {})
     if variants and not (folder / "seat.yml").is_file():
         yield say("labs.no_seat_playbook", name=name, variants=", ".join(variants))
-    if known := sorted({"said", "shows"} & set(variants)):
+    if known := sorted({"said", "shows", INVENTORY} & set(variants)):
         yield say("labs.taken_word", name=name, word=known[0])
     told = set(WORD.findall(json.dumps(content)))
     for word in sorted(set(variants) - told):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
 from schoolstack.hosts.state import make_folder, read_json, remove_tree, write_json
-from schoolstack.labs.lesson import Lesson, fitting, words
+from schoolstack.labs.lesson import INVENTORY, Lesson, fitting, words
 from schoolstack.labs.records.spool import Spool
 from schoolstack.labs.variants import derive
 from schoolstack.messages import language, say
@@ -102,7 +102,8 @@ class Seat:
         lesson: the lesson as it is told at this seat.
         number: the seat's; empty for the one that is no part of a room.
         folder: what is remembered of it.
-        inventory: the scenario's inventory, with where this seat's hosts are reached, and their secrets.
+        inventory: a copy of the scenario's inventory, with where this seat's hosts are reached, and their
+            secrets. Who practises may change it; each beginning makes it anew.
     """
 
     def __init__(self, lesson: Lesson, number: str = "", lab: Lab | None = None) -> None:
@@ -127,7 +128,7 @@ class Seat:
         self.folder = self.lab.state.root / "labs" / self._scenario
         self.inventory = self.folder / "inventory"
         self._file = self.folder / "attempt.json"
-        self.lesson = lesson.filled(self.variants)
+        self.lesson = lesson.filled(self._words)
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -323,7 +324,7 @@ class Seat:
         with self._lock():
             self._prepare(fault, seed)
             self._for_each_host(lambda name, host: self._return_to(name, host, fault))
-            self._write_inventory()
+            self._write_inventory(self._origin_of(fault)._kept(_snapshot(fault)))
         self._end()
         attempt = Attempt(time.time(), fault, learner, self._origin_of(fault)._coming_up.get(fault, 0))
         self._keep(attempt)
@@ -454,8 +455,17 @@ class Seat:
         return self.lesson.folder / "seat.yml"
 
     @property
+    def _words(self) -> dict[str, str]:
+        """What stands for each word in a text: the variants, and where the inventory is."""
+        return {**self.variants, INVENTORY: str(self.inventory)}
+
+    @property
     def _molecule(self) -> Path:
         return self.folder / "molecule"
+
+    def _kept(self, snapshot: str) -> Path:
+        """Return where the inventory is kept that fits what is on the disks at a snapshot."""
+        return self.folder / "kept" / snapshot
 
     @property
     def _origin(self) -> Seat:
@@ -472,7 +482,8 @@ class Seat:
         return read_json(self.folder / "coming-up.json") or {}
 
     def _has(self, snapshot: str) -> bool:
-        return all(snapshot in self.lab.snapshots(name) for name in self.hosts.values())
+        hosts = self.hosts.values()
+        return self._kept(snapshot).is_dir() and all(snapshot in self.lab.snapshots(name) for name in hosts)
 
     def _existing(self) -> list[str]:
         known = {host.name for host in self.lab.hosts()}
@@ -492,7 +503,7 @@ class Seat:
             self.remove()
             make_folder(self.folder, 0o700)
             (self.folder / "seed").write_text(seed, encoding="utf-8")
-            self.lesson = self._told.filled(self.variants)
+            self.lesson = self._told.filled(self._words)
         if self.number:
             self._origin.lend("" if self._own_disk else fault)
         if self._own_disk and not self.prepared:
@@ -513,9 +524,10 @@ class Seat:
         if self.number:
             origin = self._origin
             self._for_each_host(lambda name, host: self.lab.clone(host, origin.hosts[name], PREPARED))
-            self._write_inventory()
+            self._write_inventory(origin._kept(PREPARED))
         else:
-            self._write_inventory()
+            # What a run of Molecule alone generated there is none of the seat's.
+            self._write_inventory(self.lesson.folder / "inventory", without=GENERATED)
             self.molecule("create")
         if self._personal.is_file():
             self.molecule("prepare", "--force", SCHOOL_LAB_PREPARE=self._personal.name)
@@ -548,11 +560,14 @@ class Seat:
         self._for_each_host(lambda _, host: self.lab.reset(host, snapshot))
         for host in self.hosts.values():
             self.lab.forget(host, without)
+        self._write_inventory(self._kept(snapshot))
 
     def _keep_disks(self, snapshot: str) -> None:
-        """Shut the hosts down, keep what is on them under a name, and boot them again."""
+        """Shut the hosts down, keep what is on them and the inventory under a name, and boot them again."""
         for host in self.hosts.values():
             self.lab.snapshot(host, snapshot)
+        remove_tree(self._kept(snapshot))
+        _copy_inventory(self.inventory, self._kept(snapshot))
 
     def _return_to(self, name: str, host: str, fault: str) -> None:
         """Make a host run that has nothing on it but what the lesson begins with."""
@@ -567,24 +582,17 @@ class Seat:
             self.lab.down(host)
             self.lab.clone(host, source, _snapshot(fault))
 
-    def _write_inventory(self) -> None:
-        """Make the seat's inventory: the scenario's, where its hosts are reached, and what differs here."""
-        make_folder(self.inventory, 0o700)
-        if self.number and not (self.inventory / ".vault-key").exists():
-            # The disks are those of the seat without a number, and so are the passwords on them.
-            for name in GENERATED:
-                if (source := self._origin.inventory / name).is_dir():
-                    shutil.copytree(source, self.inventory / name, dirs_exist_ok=True)
-                elif source.exists():
-                    shutil.copy2(source, self.inventory / name)
-        links = {path.name: path for path in (self.lesson.folder / "inventory").iterdir()}
-        links = {name: path for name, path in links.items() if name not in GENERATED and name[:3] != "zz-"}
-        links |= {f"zz-{host}.yml": self.lab.inventory(host) for host in self._existing()}
-        for name, path in links.items():
-            link = self.inventory / name
-            if not link.is_symlink() or link.readlink() != path:
-                link.unlink(missing_ok=True)
-                link.symlink_to(path)
+    def _write_inventory(self, source: Path, without: Collection[str] = ()) -> None:
+        """Make the inventory anew.
+
+        Args:
+            source: what is in it besides where the hosts are reached and what differs at this seat.
+            without: names there that are left out.
+        """
+        remove_tree(self.inventory)
+        _copy_inventory(source, self.inventory, without)
+        for host in self._existing():
+            (self.inventory / f"zz-{host}.yml").symlink_to(self.lab.inventory(host))
         variables = {"lab_seat": self.number, "lab_variants": self.variants}
         write_json(self.inventory / "zz-seat.yml", {"all": {"vars": variables}})
 
@@ -641,6 +649,18 @@ class Seat:
     def _keep(self, attempt: Attempt) -> None:
         make_folder(self.folder, 0o700)
         write_json(self._file, asdict(attempt))
+
+
+def _copy_inventory(source: Path, target: Path, without: Collection[str] = ()) -> None:
+    """Copy an inventory, what its links lead to included, but not where its hosts are reached."""
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        here = Path(folder) == source
+        return [name for name in names if here and (name in without or name.startswith("zz-"))]
+
+    make_folder(target.parent, 0o700)
+    shutil.copytree(source, target, ignore=ignored)
+    target.chmod(0o700)
 
 
 def _snapshot(fault: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from schoolstack.labs.lesson import Lesson, load, names
+from schoolstack.labs.lesson import INVENTORY, Lesson, load, names
 from schoolstack.reference.declarations import applications, resolve, resolved
 from schoolstack.safe import of_school
 
@@ -170,7 +170,7 @@ def _labs(lessons: Iterable[Lesson]) -> str:
     parts = []
     for lesson in lessons:
         # Another value at each seat.
-        lesson = lesson.filled({name: f"*{name}*" for name in lesson.variants})
+        lesson = lesson.filled({name: f"*{name}*" for name in (*lesson.variants, INVENTORY)})
         told = lesson.content
         parts += [
             f"## {told['title']['en']} (`{lesson.name}`)",
