@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
-from schoolstack.hosts.state import run
+from schoolstack.hosts.state import remove_tree, run
 from schoolstack.labs.lesson import load, names
 from schoolstack.labs.seat import PREPARED, SETTLE_LIMIT, Seat, Seen
 
@@ -166,6 +172,8 @@ def test_a_seat_of_a_room_shares_the_disk_and_nothing_else(seats: dict[str, Seat
         wait_until_failed(seat, seat.lesson.fails(attempt.fault))
         assert all(seat.variants[word] != value for word, value in first.variants.items())
         assert disk_mb(seat) < disk_mb(first) / 2
+        # Its solution begins with no preparation, which would break again what the learner has mended.
+        assert "prepared: true" in (seat.folder / "molecule" / "state.yml").read_text(encoding="utf-8")
         for host, own in zip(first.hosts.values(), seat.hosts.values(), strict=True):
             with pytest.raises(SchoolError, match="share its disk"):
                 first.lab.down(host)
@@ -175,3 +183,69 @@ def test_a_seat_of_a_room_shares_the_disk_and_nothing_else(seats: dict[str, Seat
         seat.remove()
     assert not seat.folder.exists()
     assert not {host.name for host in seat.lab.hosts()} & set(seat.hosts.values())
+
+
+# Stands in for the SSH client: the Raspberry Pi that it reaches is this machine, with the project in a home
+# folder; test hosts are reached with the real one.
+SSH = """#!/bin/sh
+case "$*" in *" -- pi-6.school.internal "*) ;; *) exec {ssh} "$@" ;; esac
+while [ "$1" != -- ]; do shift; done
+cd {home} && exec sh -c "$3"
+"""
+
+
+def test_a_room_is_started_looked_at_taken_up_again_and_removed(
+    seats: dict[str, Seat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "own-server"
+    seats[name].lend("")
+    (tmp_path / "schoolstack").symlink_to(ROOT)
+    (tmp_path / "ssh").write_text(SSH.format(home=tmp_path, ssh=shutil.which("ssh")), encoding="utf-8")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    text = "4 kestrel\n5 otter\n6 heron at=pi-6.school.internal\n"
+    (tmp_path / "list").write_text(text, encoding="utf-8")
+    room = [Seat(load(ROOT, name), number) for number in ("4", "5", "6")]
+    host = room[1].hosts["server"]
+
+    def school(*words: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "schoolstack.cli", "lab", "room", *words, "--json"]
+        began = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        print(f"room {words[0]}: {time.monotonic() - began:.1f} s")
+        assert (done.returncode, done.stderr) == (0, "")
+        return {report["seat"]: report for report in json.loads(done.stdout)}
+
+    try:
+        begun = school("start", name, "--list", str(tmp_path / "list"))
+        assert {seat: report["learner"] for seat, report in begun.items()} == {
+            "4": "kestrel",
+            "5": "otter",
+            "6": "heron",
+        }
+        assert all(seat.running for seat in room)
+        run([*room[1].lab.ssh_command(host), "systemctl disable --now supplier-trace && sync"])
+        room[1].lab.power_cut(host)
+        # The seat that lost its power comes back with the learner's work, and no attempt begins again.
+        again = school("start", name, "--list", str(tmp_path / "list"))
+        assert {seat: report["attempt"] for seat, report in again.items()} == {
+            seat: report["attempt"] for seat, report in begun.items()
+        }
+        looked = school("check", name)
+        passed = {
+            seat: [step["id"] for step in report["steps"] if step["passed"]]
+            for seat, report in looked.items()
+        }
+        assert passed == {"4": [], "5": ["disk"], "6": []}
+        assert {s: r["points"] for s, r in school("report", name).items()} == {
+            s: r["points"] for s, r in looked.items()
+        }
+        ended = school("stop", name, "--remove")
+        assert all(report["ended"] for report in ended.values())
+        assert not any(seat.folder.exists() for seat in room)
+        assert not {host.name for host in room[0].lab.hosts()} & {seat.hosts["server"] for seat in room}
+        assert not (room[0].lab.state.root / "rooms" / name).exists()
+    finally:
+        for seat in room:
+            seat.remove()
+        remove_tree(room[0].lab.state.root / "rooms" / name)

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -466,7 +466,7 @@ class Practice(Seat):
     def _prepare(self, fault: str, seed: str) -> None:
         pass
 
-    def _write_inventory(self) -> None:
+    def _write_inventory(self, source: Path, without: Collection[str] = ()) -> None:
         pass
 
 
@@ -593,7 +593,7 @@ def test_a_trainer_gets_a_row_for_each_seat_and_step(
     assert head[:6] == (
         ["Lesson", "Seat", "Learner", "Fault", "Began", "Step"]
         if english
-        else ["Les", "Plaats", "Deelnemer", "Fout", "Begonnen", "Stap"]
+        else ["Les", "Plaats", "Cursist", "Fout", "Begonnen", "Stap"]
     )
     assert len(head) == len(first) == 13
     assert first[:4] == ["small", "4", LEARNER, "loss"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from schoolstack.arguments import add_language
+from schoolstack.arguments import add_json, add_language
 from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.state import State
+from schoolstack.labs import room_command
 from schoolstack.labs.lesson import load, names, words
 from schoolstack.labs.page.desk import seats_of
 from schoolstack.labs.page.links import TRAINER
@@ -19,7 +21,9 @@ from schoolstack.labs.page.server import Site
 from schoolstack.labs.records.export import FORMATS, export
 from schoolstack.labs.records.spool import Spool
 from schoolstack.labs.records.table import table
+from schoolstack.labs.room import begin
 from schoolstack.labs.seat import Attempt, Seat, Seen, first_open, in_words
+from schoolstack.labs.table import print_table
 from schoolstack.messages import say
 
 # Where the page stands: not where a school's pages are usually tried, 80, 443 and 8080.
@@ -46,6 +50,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     start = verb("start", _start)
     start.add_argument("--fault", default="", help=say("labs.help.fault"))
     start.add_argument("--learner", default="", metavar="PSEUDONYM", help=say("labs.help.learner"))
+    start.add_argument("--of-room", action="store_true", help=say("labs.help.of_room"))
     prepare = verb("prepare", _prepare)
     which = prepare.add_mutually_exclusive_group()
     which.add_argument("--fault", default="", help=say("labs.help.fault"))
@@ -56,8 +61,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb("break", _break).add_argument("fault", metavar="FAULT", help=say("labs.help.fault"))
     verb("reset", _reset)
     verb("solve", _solve)
-    verb("stop", _stop).add_argument("--remove", action="store_true", help=say("labs.help.remove"))
-    _register_report(verb("report", _report))
+    stop = verb("stop", _stop)
+    stop.add_argument("--remove", action="store_true", help=say("labs.help.remove"))
+    report = verb("report", _report)
+    _register_report(report)
+    for told in (start, check, stop, report):
+        add_json(told)
+    room_command.register(verbs)
     _register_send(verb("send", _send))
     _register_serve(verb("serve", _serve))
     export = verb("export", _export)
@@ -97,7 +107,7 @@ def _list(_: argparse.Namespace) -> int:
         state = "none" if not seat.prepared else "running" if seat.running else "prepared"
         minutes = str(lesson.content["minutes"])
         rows.append([name, words(lesson.content["title"]), minutes, say(f"labs.state.{state}")])
-    _table(rows)
+    print_table(rows)
     return 0
 
 
@@ -122,7 +132,12 @@ def _show(arguments: argparse.Namespace) -> int:
 def _start(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
     started = time.monotonic()
-    attempt = seat.start(arguments.fault, arguments.learner)
+    if arguments.of_room:
+        attempt = begin(seat, arguments.fault, arguments.learner, sys.stdin.read().strip())
+    else:
+        attempt = seat.start(arguments.fault, arguments.learner)
+    if arguments.json:
+        return _as_json(seat)
     return _begun(seat, attempt, started)
 
 
@@ -181,7 +196,10 @@ def _begun(seat: Seat, attempt: Attempt, started: float) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
     seen = seat.check(restart=arguments.restart)
-    _tell(seat, seen)
+    if arguments.json:
+        _as_json(seat)
+    else:
+        _tell(seat, seen)
     attempt = seat.attempt
     return int(
         any(not found.passed for found in seen.values()) or bool(attempt and seat.unconfirmed(attempt))
@@ -232,10 +250,13 @@ def _solve(arguments: argparse.Namespace) -> int:
 
 def _stop(arguments: argparse.Namespace) -> int:
     seat = _seat(arguments)
+    seat.stop()
+    if arguments.json:
+        _as_json(seat)
     if arguments.remove:
         seat.remove()
-    else:
-        seat.stop()
+    if arguments.json:
+        return 0
     print(say("labs.removed" if arguments.remove else "labs.stopped", name=seat.address))
     return 0
 
@@ -250,6 +271,8 @@ def _report(arguments: argparse.Namespace) -> int:
         print(json.dumps(statements, indent=2, ensure_ascii=False))
         return 0
     attempt = seat.require_attempt()
+    if arguments.json:
+        return _as_json(seat)
     rows = [[say(f"labs.head.{head}") for head in ("step", "points", "hints", "after")]]
     to_do = seat.to_do(attempt)
     for step in to_do:
@@ -257,7 +280,7 @@ def _report(arguments: argparse.Namespace) -> int:
         after = f"{attempt.passed[step]:.0f} s" if step in attempt.passed else "-"
         points = f"{seat.points(attempt, step)}/{told['points']}"
         rows.append([words(told["title"]), points, str(len(attempt.hints.get(step, []))), after])
-    _table(rows)
+    print_table(rows)
     minutes = ((attempt.ended or time.time()) - attempt.began) / 60
     total = {
         "points": sum(seat.points(attempt, step) for step in to_do),
@@ -268,6 +291,12 @@ def _report(arguments: argparse.Namespace) -> int:
     print(say("labs.total", **total))
     if attempt.solved:
         print(say("labs.solved"))
+    return 0
+
+
+def _as_json(seat: Seat) -> int:
+    """Print the report for programs, with the time by this machine's clock; ``null`` without an attempt."""
+    print(json.dumps({**seat.report(), "now": time.time()} if seat.attempt else None))
     return 0
 
 
@@ -305,10 +334,3 @@ def _write(path: Path, content: bytes) -> int:
         raise SchoolError(say("records.no_file", path=path, reason=error.strerror)) from error
     print(say("records.written", path=path))
     return 0
-
-
-def _table(rows: list[list[str]]) -> None:
-    """Print rows in columns as wide as they need."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -398,6 +398,22 @@ class Seat:
         self._settle()
         return self.check(restart=bool(self.unconfirmed(attempt)))
 
+    def resume(self) -> bool:
+        """Make the hosts run with what is on them, such as after a power cut.
+
+        Returns:
+            Whether there are any; otherwise nothing was done.
+        """
+        with self._lock():
+            if set(self._existing()) != set(self.hosts.values()):
+                return False
+            self._for_each_host(lambda _, host: self.lab.up(host))
+        return True
+
+    def forget(self) -> None:
+        """Forget the last attempt."""
+        self._file.unlink(missing_ok=True)
+
     def stop(self) -> None:
         """End the attempt and switch the hosts off; they stay prepared."""
         self._end()
@@ -468,6 +484,11 @@ class Seat:
         return self.folder / "kept" / snapshot
 
     @property
+    def _notes(self) -> Path:
+        """Molecule's notes on what was done to the hosts."""
+        return self._molecule / "state.yml"
+
+    @property
     def _origin(self) -> Seat:
         """The seat whose prepared hosts lie under this one's."""
         return Seat(self._told, lab=self.lab) if self.number else self
@@ -525,6 +546,10 @@ class Seat:
             origin = self._origin
             self._for_each_host(lambda name, host: self.lab.clone(host, origin.hosts[name], PREPARED))
             self._write_inventory(origin._kept(PREPARED))
+            # They are prepared, too: otherwise Molecule would do that again before it solves anything.
+            if origin._notes.exists():
+                make_folder(self._molecule, 0o700)
+                shutil.copy2(origin._notes, self._notes)
         else:
             # What a run of Molecule alone generated there is none of the seat's.
             self._write_inventory(self.lesson.folder / "inventory", without=GENERATED)
