@@ -116,10 +116,7 @@ def arrived(school: Deployment, status: str, labels: dict[str, str], words: str 
 
 def test_every_target_answers(school: Deployment) -> None:
     """Servers, applications and pages, without a line of the inventory about any of them."""
-    wait_until(school, lambda s: all(one["health"] == "up" for one in asked(s, "targets")["activeTargets"]))
-    targets = asked(school, "targets")["activeTargets"]
-    found = sorted((one["labels"]["job"], one["labels"].get("application", "")) for one in targets)
-    assert found == [
+    expected = [
         ("database", ""),
         ("keycloak", "keycloak"),
         ("page", "keycloak"),
@@ -128,6 +125,14 @@ def test_every_target_answers(school: Deployment) -> None:
         ("server", ""),
         ("web", ""),
     ]
+
+    def answering(school: Deployment) -> bool:
+        targets = asked(school, "targets")["activeTargets"]
+        found = sorted((one["labels"]["job"], one["labels"].get("application", "")) for one in targets)
+        return found == expected and all(one["health"] == "up" for one in targets)
+
+    # Prometheus takes up targets that are new within seconds.
+    wait_until(school, answering)
     assert value(school, "sum(probe_success)") == 2
     assert value(school, 'min(probe_ssl_earliest_cert_expiry{application="portal"}) - time()') > 0
     assert value(school, "count(pg_up == 1)") == 1

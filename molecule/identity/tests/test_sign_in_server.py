@@ -12,6 +12,7 @@ from newcomers import Ask, newcomer
 from testinfra.host import Host
 
 from schoolstack.deployment import Deployment
+from schoolstack.errors import SchoolError
 from schoolstack.signin import Browser, SignInError, sign_in, tokens
 
 # A relying party beside the school's own, for what one application must not get from another.
@@ -76,7 +77,7 @@ def test_nothing_of_the_first_administrator_is_left(host: Host, ask: Ask) -> Non
     # Until its next start Keycloak remembers what it was told; the account is gone.
     if named:
         account = (named["KC_BOOTSTRAP_ADMIN_CLIENT_ID"], named["KC_BOOTSTRAP_ADMIN_CLIENT_SECRET"])
-        with pytest.raises(AssertionError, match="Keycloak refuses the service account"):
+        with pytest.raises(SchoolError, match="Keycloak refuses the service account"):
             ask(f"type(admin)(*{account!r}).sign_in()")
 
 
