@@ -133,7 +133,7 @@ def test_every_target_answers(school: Deployment) -> None:
 
     # Prometheus takes up targets that are new within seconds.
     wait_until(school, answering)
-    assert value(school, "sum(probe_success)") == 2
+    wait_until(school, lambda s: value(s, "sum(probe_success)") == 2)
     assert value(school, 'min(probe_ssl_earliest_cert_expiry{application="portal"}) - time()') > 0
     assert value(school, "count(pg_up == 1)") == 1
     assert value(school, "count(nginx_up == 1)") == 1
