@@ -145,6 +145,12 @@ def test_every_target_answers(school: Deployment) -> None:
     assert value(school, "count(nginx_up == 1)") == 1
 
 
+def test_a_server_looks_at_the_page_that_tells_whether_an_application_works(school: Deployment) -> None:
+    """The first page of a sign-in server opens, too, when nobody can sign in."""
+    said = 'check="page",sentence=~".*/openid-configuration antwoordt"'
+    wait_until(school, lambda s: asked(s, "query", query=f"schoolstack_finding{{{said}}}")["result"])
+
+
 def test_nothing_of_it_can_be_reached_from_outside(school: Deployment) -> None:
     lines = school.shell("ss -Hltn | awk '{print $4}'").splitlines()
     listening = [tuple(line.rsplit(":", 1)) for line in lines]
@@ -403,7 +409,9 @@ BREAKS: dict[str, tuple[str, str, dict[str, str], str]] = {
     "database": (
         "systemd-run --quiet --unit=busy sh -c 'for one in $(seq 90); do "
         'psql -U postgres -qc "SELECT pg_sleep(600)" & done; wait\'',
-        "systemctl stop busy",
+        # The server itself would let them sleep on, though nobody waits for them any more.
+        "systemctl stop busy; psql -U postgres -qtAc "
+        "\"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'\"",
         {"alertname": "DatabaseConnections", "severity": "look"},
         "verbindingen",
     ),
