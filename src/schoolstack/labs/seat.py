@@ -558,7 +558,7 @@ class Seat:
         self._keep_disks(PREPARED)
 
     def _take_notes(self) -> None:
-        """Let Molecule know that these hosts are prepared, or it would prepare them again to solve anything."""
+        """Let Molecule know that these hosts are prepared, or it would prepare them again."""
         if self._origin._notes.exists():
             make_folder(self._molecule, 0o700)
             shutil.copy2(self._origin._notes, self._notes)
