@@ -441,7 +441,10 @@ class Seat:
         Raises:
             SchoolError: when it failed; the reason stands above.
         """
-        command = [sys.executable, "-m", "molecule", verb, "--scenario-name", self.lesson.name, *further]
+        # Molecule itself would look for it in a clone of git only.
+        settings = ["--base-config", str(ROOT / ".config" / "molecule" / "config.yml")]
+        command = [sys.executable, "-m", "molecule", *settings, verb]
+        command += ["--scenario-name", self.lesson.name, *further]
         root = self.lab.state.root
         ours = {
             "SCHOOLSTACK_STATE": str(root),
