@@ -15,7 +15,13 @@ def ask(path: str, **parameters: str):
         return json.load(answer)["data"]
 
 
-alerts = [one for one in ask("alerts")["alerts"] if one["labels"]["alertname"] != "Heartbeat"]
+# What the lesson does not count: it always fires, speaks of the last hour, or is so on every practice machine.
+ALWAYS, SO = {"Heartbeat", "ServiceRestarts"}, {"backup", "drill", "updates"}
+alerts = [
+    one
+    for one in ask("alerts")["alerts"]
+    if one["labels"]["alertname"] not in ALWAYS and one["labels"].get("check") not in SO
+]
 first = min(alerts, key=lambda one: one["activeAt"])
 since = datetime.datetime.fromisoformat(first["activeAt"][:19] + "+00:00").astimezone()
 in_use = "100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)"
