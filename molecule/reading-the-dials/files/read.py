@@ -15,7 +15,7 @@ def ask(path: str, **parameters: str):
         return json.load(answer)["data"]
 
 
-# What the lesson does not count: it always fires, speaks of the last hour, or is so on every practice machine.
+# What does not count: it always fires, speaks of the last hour, or is so on every practice machine.
 ALWAYS, SO = {"Heartbeat", "ServiceRestarts"}, {"backup", "drill", "updates"}
 alerts = [
     one
