@@ -234,6 +234,7 @@ def test_two_servers_of_which_one_watches_pass() -> None:
     [
         ({"monitoring": ["sso", "web"]}, {}, ["sso, web", "keep one"]),
         ({"certificates": ["sso"]}, {}, ["add web", "certificates"]),
+        ({"statuspage": ["web"]}, {}, ["is on web", "groups statuspage and monitoring"]),
         ({}, {"web": "web.voorbeeldschool.example"}, ["web has", "host_address"]),
         ({}, {"sso": "127.0.0.1"}, ["sso has", "127.0.0.1", "ansible_host"]),
     ],

@@ -166,6 +166,8 @@ def check_watched(groups: Mapping[str, Sequence[str]], addresses: Mapping[str, s
     watching = groups.get("monitoring", ())
     if len(watching) > 1:
         yield say("preflight.one_monitoring", found=", ".join(watching))
+    if status := [server for server in groups.get("statuspage", ()) if server not in watching[:1]]:
+        yield say("preflight.statuspage_server", found=", ".join(status))
     if not watching or len(groups["all"]) < 2:
         return
     for server in groups["all"]:
