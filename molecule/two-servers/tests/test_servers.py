@@ -95,14 +95,14 @@ def test_the_servers_find_each_others_pages_without_a_dns(sso: Deployment, web: 
 
 @pytest.mark.parametrize(
     ("seen_from", "target", "further"),
-    [("", "sso", []), ("", "web", []), ("sso", "web", ["9999"]), ("web", "sso", [])],
+    [("", "sso", []), ("", "web", []), ("sso", "web", ["9999"]), ("web", "sso", ["19532"])],
 )
-def test_only_ssh_and_the_web_answer_and_metrics_to_the_server_that_watches(
+def test_only_ssh_and_the_web_answer_and_what_the_servers_are_for_each_other(
     sso: Deployment, web: Deployment, seen_from: str, target: str, further: list[str]
 ) -> None:
     servers = {"sso": sso, "web": web}
     ports = listening(sso, web)
-    assert {5432, 8080, 9000, 8181, 9100, 9999} <= ports, "what must not answer has to be there"
+    assert {5432, 8080, 9000, 8181, 9100, 9999, 19531, 19532} <= ports, "what must not answer has to be there"
     probe = [sys.executable if not seen_from else "python3", "-c", PROBE, servers[target].address]
     probe += map(str, sorted(ports))
     answer = servers[seen_from].shell(shlex.join(probe)) if seen_from else run(probe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from prometheus import asked, series, wait_until
 from schoolstack.deployment import Deployment, run_playbook
 
 METRICS = "/etc/schoolstack/certificates/metrics"
-UNITS = "prometheus*.service schoolstack-findings.timer"
+UNITS = (
+    "prometheus*.service schoolstack-findings.timer systemd-journal-remote.* systemd-journal-upload.service"
+)
 
 
 def test_everything_of_both_servers_is_asked_and_answers(sso: Deployment) -> None:
@@ -145,14 +148,23 @@ def test_a_school_in_which_nobody_watches_any_more_has_nothing_of_it_open(
     del groups["monitoring"]
     (inventory / "hosts.yml").write_text(json.dumps(groups), encoding="utf-8")
     run_playbook("site", [inventory])
+    assert sso.shell("ls /var/log/journal/remote"), "what names people still has to go in time"
+    assert "schoolstack-logs.timer" in sso.shell("systemctl list-timers --no-legend")
     for server in (sso, web):
+        assert server.shell("ls /etc/nftables.d").split() == ["nginx.nft"]
         assert server.shell(f"systemctl list-units --plain --no-legend {UNITS}") == ""
         assert (
             server.shell("ls -d /etc/prometheus/school /etc/nftables.d/monitoring.nft 2>/dev/null || true")
             == ""
         )
-        assert "metrics" not in server.shell("ls /etc/schoolstack/certificates")
-        assert "9999" not in server.shell("nft list ruleset; ss -Hltn")
+        assert not {"metrics", "logs"} & set(server.shell("ls /etc/schoolstack/certificates").split())
+        assert not re.search(r":(9999|1953[12])\b", server.shell("ss -Hltn"))
+        assert "servers." not in server.shell("cat /etc/hosts")
         assert server.shell("systemctl list-units --plain --no-legend --state=failed") == ""
-        assert server.shell("systemctl list-unit-files --state=enabled --no-legend 'prometheus*'") == ""
+        assert (
+            server.shell(
+                "systemctl list-unit-files --state=enabled --no-legend 'prometheus*' 'systemd-journal-*'"
+            )
+            == ""
+        )
     assert run_playbook("site", [inventory]).changed == 0
