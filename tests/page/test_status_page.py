@@ -71,6 +71,7 @@ def test_it_gives_no_address_away(tmp_path: Path) -> None:
         text = program.page(seen(tmp_path, state), "en", SETTINGS, time.time())
         assert not re.search(r"\d+\.\d+\.\d+\.\d+|:\d{4}|https?://|school\.example|server\b(?!s)", text)
         assert "Voorbeeldschool &lt;&amp;&gt;" in text
+        assert "<&>" not in text
 
 
 def test_it_says_how_old_it_is_and_shows_nothing_that_is_too_old(tmp_path: Path) -> None:

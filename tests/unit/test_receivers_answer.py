@@ -1,4 +1,4 @@
-"""Mail servers and webhooks that would not take alerts are a sentence each; those that would are asked once."""
+"""Mail servers and webhooks that would not take alerts are a sentence each; others are asked once."""
 
 from __future__ import annotations
 

@@ -454,7 +454,6 @@ def issue(
         in_force = folder / "privkey.pem"
         key = folder / "privkey.next.pem" if wants_new_key(settings, folder) else in_force
         chain = ISSUERS[settings["source"]](settings, key, hosts)
-        give(key, group)
         # A new key comes into force together with its certificate: between the two lies only a rename.
         key.replace(in_force)
         write(folder / "fullchain.pem", chain, 0o644)
