@@ -163,6 +163,9 @@ class ActionModule(ActionBase):
         """Return where the others reach each server, also of those that this run leaves out."""
         common, found = self._common(roles, variables), {}
         for server in variables["groups"]["all"]:
+            # What a drill remembers of the server that plays at being lost is no further server.
+            if "drill_name" in variables["hostvars"].raw_get(server):
+                continue
             known = {**common, **variables["hostvars"].raw_get(server)}
             templar = self._templar.copy_with_new_env(available_variables=known)
             found[server] = str(templar.template(known["host_address"]))

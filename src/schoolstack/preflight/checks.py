@@ -161,16 +161,16 @@ def check_watched(groups: Mapping[str, Sequence[str]], addresses: Mapping[str, s
 
     Args:
         groups: the hosts of each inventory group.
-        addresses: where the school's other servers reach each server.
+        addresses: where the school's other servers reach each of its servers.
     """
     watching = groups.get("monitoring", ())
     if len(watching) > 1:
         yield say("preflight.one_monitoring", found=", ".join(watching))
     if status := [server for server in groups.get("statuspage", ()) if server not in watching[:1]]:
         yield say("preflight.statuspage_server", found=", ".join(status))
-    if not watching or len(groups["all"]) < 2:
+    if not watching or len(addresses) < 2:
         return
-    for server in groups["all"]:
+    for server in addresses:
         if server not in groups.get("certificates", ()):
             yield say("preflight.watched_certificates", server=server)
         if not _reachable(addresses[server]):
