@@ -272,6 +272,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    timeout = 90  # seconds: nginx keeps connections that it does not need for a minute
     server_version, sys_version = "status", ""
 
     def do_GET(self) -> None:
