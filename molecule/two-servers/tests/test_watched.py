@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 from prometheus import asked, series, wait_until
 
 from schoolstack.deployment import Deployment, run_playbook
+from schoolstack.signin import SignInError
 
 METRICS = "/etc/schoolstack/certificates/metrics"
 UNITS = (
@@ -143,8 +143,8 @@ def test_a_school_in_which_nobody_watches_any_more_has_nothing_of_it_open(
     del groups["statuspage"]
     (inventory / "hosts.yml").write_text(json.dumps(groups), encoding="utf-8")
     run_playbook("remove", [inventory], {"app": "statuspage"})
-    with pytest.raises(requests.RequestException):
-        sso.browser(web.address).get(sso.url("statuspage"))
+    with pytest.raises(SignInError):
+        sso.browser().get(sso.url("statuspage"))
     del groups["monitoring"]
     (inventory / "hosts.yml").write_text(json.dumps(groups), encoding="utf-8")
     run_playbook("site", [inventory])
