@@ -22,6 +22,7 @@ from schoolstack.preflight import (
     check_pages,
     check_school,
     check_server,
+    check_watched,
 )
 from schoolstack.upgrade import check_versions
 
@@ -62,7 +63,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the applications of this host and their artefacts, or fail with every reason found.
 
-        The fact ``school.pages`` says at which address each page of the school is, whichever server has it.
+        The fact ``school.pages`` says at which address each page of the school is, whichever server has it,
+        and ``school.addresses`` where each server is reached by the others.
         """
         variables = task_vars or {}
         # Whether versions may change: that is what an upgrade is for.
@@ -81,10 +83,13 @@ class ActionModule(ActionBase):
         ]
         found = Applications()
         pages: list[Page] = []
+        addresses: dict[str, str] = {}
         # What is wrong with the school's facts would show again in everything that is made from them.
         if not problems:
             found, problems = self._applications(roles, variables)
-            pages = self._pages(roles, variables)
+            addresses = self._addresses(roles, variables)
+            pages = self._pages(roles, addresses, variables)
+            problems += check_watched(variables["groups"], addresses)
             problems += check_pages(pages, in_dns=school["school_internal_dns"])
         declarations = found.declarations
         if not problems:
@@ -97,7 +102,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("\n".join(problems))
         return {
             "changed": False,
-            "ansible_facts": {"school": {"pages": [asdict(page) for page in pages]}},
+            "ansible_facts": {"school": {"pages": [asdict(page) for page in pages], "addresses": addresses}},
             "applications": declarations,
             "artefacts": [
                 artefact
@@ -149,21 +154,35 @@ class ActionModule(ActionBase):
                 found.add(declaration, pins, templar.template(known.get(f"{role}_upgrades", {})))
         return found, problems
 
-    def _pages(self, roles: dict[str, Path], variables: dict[str, Any]) -> list[Page]:
+    def _common(self, roles: dict[str, Path], variables: dict[str, Any]) -> dict[str, Any]:
+        """Return what roles say of every server; the rest is each server's own."""
+        common = {name: value for name, value in variables.items() if name.startswith("school_")}
+        return common | self._load(roles["host"] / "defaults" / "main.yml")
+
+    def _addresses(self, roles: dict[str, Path], variables: dict[str, Any]) -> dict[str, str]:
+        """Return where the others reach each server, also of those that this run leaves out."""
+        common, found = self._common(roles, variables), {}
+        for server in variables["groups"]["all"]:
+            # What a drill remembers of the server that plays at being lost is no further server.
+            if "drill_name" in variables["hostvars"].raw_get(server):
+                continue
+            known = {**common, **variables["hostvars"].raw_get(server)}
+            templar = self._templar.copy_with_new_env(available_variables=known)
+            found[server] = str(templar.template(known["host_address"]))
+        return found
+
+    def _pages(
+        self, roles: dict[str, Path], addresses: dict[str, str], variables: dict[str, Any]
+    ) -> list[Page]:
         """Return the pages of all the school's servers, also of those that this run leaves out."""
         pages: list[Page] = []
-        # What roles say of every server; the rest is each server's own.
-        common = {name: value for name, value in variables.items() if name.startswith("school_")}
-        common |= self._load(roles["host"] / "defaults" / "main.yml")
+        common = self._common(roles, variables)
         for role in sorted(set(roles) & set(variables["groups"])):
             for server in variables["groups"][role]:
                 known = self._known(role, roles, {**common, **variables["hostvars"].raw_get(server)})
                 if site := known.get(f"{role}_app", {}).get("site"):
                     templar = self._templar.copy_with_new_env(available_variables=known)
-                    name, address = (
-                        templar.template(value) for value in (site["host"], known["host_address"])
-                    )
-                    pages.append(Page(name, server, address))
+                    pages.append(Page(templar.template(site["host"]), server, addresses[server]))
         return pages
 
     def _known(self, role: str, roles: dict[str, Path], variables: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ DOCUMENTATION = r"""
 name: privacy_facts
 short_description: What a server's roles lead to outside, and what reports home
 description:
-    - Reads the variables C(<role>_endpoints), C(<role>_artefacts) and C(<role>_telemetry) of the server's
-      roles, and the records of its applications. Asks nobody.
+    - Reads the variables C(<role>_endpoints), C(<role>_artefacts), C(<role>_telemetry) and
+      C(<role>_personal_data) of the server's roles, and the records of its applications. Asks nobody.
 author: Schoolstack contributors
 options:
     package_sites:
@@ -24,7 +24,7 @@ options:
 
 RETURN = r"""
 records:
-    description: Records of the applications, as far as they concern privacy.
+    description: What applications, and other roles, keep of people; of the applications, their records.
     type: list
 endpoints:
     description: Per address its role, address, what happens there, and whether that is about people.
@@ -37,7 +37,7 @@ telemetry:
 # Who publishes, as the archives themselves say it (Origin, DebianRepository/Format).
 DISTRIBUTIONS = ("Debian", "Ubuntu")
 # What a server has without being in a group of that name.
-EVERYWHERE = ["host"]
+EVERYWHERE = ["host", "logs"]
 FETCHED = {"en": "fetch {}, pinned by SHA-256", "nl": "{} halen, met vaste SHA-256"}
 PACKAGES = {"en": "Debian's packages and their updates", "nl": "pakketten van Debian en hun updates"}
 RECORD = ("name", "title", "personal_data", "removed")
@@ -74,8 +74,11 @@ class ActionModule(ActionBase):
         telemetry = [
             {"role": record["name"], **one} for record in records for one in record.get("telemetry", [])
         ]
+        kept = []
         for role in dict.fromkeys([*EVERYWHERE, *variables["group_names"]]):
             own = self._said(role, variables)
+            if own["personal_data"]:
+                kept.append({"name": role, "title": own["title"], "personal_data": own["personal_data"]})
             endpoints += [{"role": role, **one} for one in own["endpoints"]]
             telemetry += [{"role": role, **one} for one in own["telemetry"]]
             for artefact in own["artefacts"]:
@@ -91,7 +94,9 @@ class ActionModule(ActionBase):
                 ]
         return {
             "changed": False,
-            "records": [{name: record.get(name) for name in RECORD} for record in [*records, *removed]],
+            "records": [
+                {name: record.get(name) for name in RECORD} for record in [*records, *removed, *kept]
+            ],
             "endpoints": endpoints,
             "telemetry": telemetry,
         }
@@ -108,5 +113,5 @@ class ActionModule(ActionBase):
         templar = self._templar.copy_with_new_env(available_variables=known)
         return {
             part: templar.template(known.get(f"{role}_{part}", []))
-            for part in ("endpoints", "telemetry", "artefacts")
+            for part in ("endpoints", "telemetry", "artefacts", "personal_data", "title")
         }

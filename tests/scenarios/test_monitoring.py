@@ -20,6 +20,7 @@ from lab_school import school_on, wait_for_sign_in
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.state import run
+from schoolstack.messages import say
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
@@ -176,6 +177,29 @@ def test_none_of_its_programs_may_do_more_than_it_has_to(school: Deployment) -> 
 
 def test_a_second_run_changes_nothing(school: Deployment) -> None:
     assert school.play("site", **SETTINGS).changed == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "words"),
+    [
+        (
+            {"monitoring_mail": {**SETTINGS["monitoring_mail"], "port": 2526}},
+            "unreachable",
+            {"host": "127.0.0.1", "port": 2526, "said": "[Errno 111] Connection refused"},
+        ),
+        ({"monitoring_webhooks": ["127.0.0.1:2580"]}, "address", {"url": "127.0.0.1:2580"}),
+    ],
+)
+def test_who_would_not_take_alerts_is_told_of_before_anybody_counts_on_it(
+    school: Deployment, change: dict[str, Any], key: str, words: dict[str, Any]
+) -> None:
+    kept = "sha256sum /etc/prometheus/school/alertmanager.yml"
+    before = school.shell(kept)
+    command = [*playbook_command("site", school.inventories, SETTINGS | change), "--tags", "monitoring"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert say(f"alert.receiver.{key}", **words) in done.stdout, done.stdout
+    assert school.shell(kept) == before
 
 
 # Of each alert: what makes it, what it is called, its labels, and the sentence that is then read.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import grp
 import importlib.util
 import io
 import json
+import os
+import stat
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -193,3 +196,59 @@ def test_an_authority_that_is_away_and_one_that_refuses_are_told_apart():
     assert "does not answer: timed out. Check that this server reaches it." in away
     refused = program.acme_trouble("https://acme.example", [HOST], said.format(429, "{'detail': 'too many'}"))
     assert f"gave no certificate for {HOST}: {{'detail': 'too many'}}. Check that these names" in refused
+
+
+@pytest.fixture
+def own(folder):
+    """Make this server an authority, as `adopt` leaves it."""
+    home = program.AUTHORITY
+    issuing_key = program.new_or_old_key(home / "issuing.key")
+    name = program.subject("My school on server")
+    extensions = program.authority_extensions("myschool.example", 0)
+    issuing = program.sign(
+        name, issuing_key.public_key(), name, issuing_key, program.now() + 900 * DAY, extensions
+    )
+    program.write(home / "issuing.pem", program.pem([issuing]), 0o644)
+    return folder.parent
+
+
+INNER = {**SETTINGS, "domain": "myschool.example", "valid_days": 397}
+
+
+def uses(folder):
+    leaf = program.read_chain(folder / "fullchain.pem")[0]
+    return {use._name for use in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
+
+
+@pytest.mark.parametrize("source", ["own", "acme", "files"])
+def test_what_servers_show_each_other_is_the_schools_own_wherever_pages_have_theirs_from(own, source):
+    settings = {**INNER, "source": source}
+    assert program.issue(settings, "metrics", [HOST], between=True)["changed"]
+    assert uses(own / "metrics") == {"serverAuth", "clientAuth"}
+    assert not program.issue(settings, "metrics", [HOST], between=True)["changed"]
+    assert not program.renew(settings)["changed"]
+    asked = {**settings, "renewal": "2026-01-01T00:00:00+00:00"}
+    assert program.shown(asked) == {"changed": False, "shown": False, "wrong": ["metrics"]}
+    assert program.renew(asked)["renewed"] == ["metrics"]
+    assert program.shown(asked)["shown"]
+
+
+def test_nobody_signs_in_with_the_certificate_of_a_page(own):
+    program.issue({**INNER, "source": "own"}, "portal", [HOST])
+    assert uses(own / "portal") == {"serverAuth"}
+    # Asked for again between servers, it is another one.
+    assert program.issue({**INNER, "source": "own"}, "portal", [HOST], between=True)["changed"]
+    assert uses(own / "portal") == {"serverAuth", "clientAuth"}
+
+
+def test_a_group_may_read_a_key_and_its_successor(own):
+    group = grp.getgrgid(os.getgid()).gr_name
+    key = own / "metrics" / "privkey.pem"
+    program.issue(INNER, "metrics", [HOST], between=True)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert program.issue(INNER, "metrics", [HOST], between=True, group=group)["changed"]
+    assert stat.S_IMODE(key.stat().st_mode) == 0o640
+    assert program.renew({**INNER, "renewal": "2026-01-01T00:00:00+00:00"})["changed"]
+    assert (stat.S_IMODE(key.stat().st_mode), key.stat().st_gid) == (0o640, os.getgid())
+    assert program.issue(INNER, "metrics", [HOST], between=True)["changed"]
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600

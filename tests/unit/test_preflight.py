@@ -19,6 +19,7 @@ from schoolstack.preflight import (
     check_pages,
     check_school,
     check_server,
+    check_watched,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -206,6 +207,37 @@ def test_a_page_that_the_other_servers_would_not_find_is_refused(
     change: dict[str, Any], words: list[str]
 ) -> None:
     sentences = list(check_pages([LOGIN, replace(START, **change)], in_dns=False))
+    assert len(sentences) == 1
+    assert all(word in sentences[0] for word in words), sentences
+
+
+WATCHED: dict[str, list[str]] = {
+    "monitoring": ["sso"],
+    "certificates": ["sso", "web"],
+}
+ADDRESSES = {"sso": "192.0.2.11", "web": "192.0.2.12"}
+
+
+def test_two_servers_of_which_one_watches_pass() -> None:
+    assert list(check_watched(WATCHED, ADDRESSES)) == []
+    assert list(check_watched(WATCHED, {"sso": "sso.example"})) == [], "a single server asks itself"
+    assert list(check_watched({}, dict.fromkeys(ADDRESSES, "name"))) == [], "nobody watches"
+
+
+@pytest.mark.parametrize(
+    ("groups", "addresses", "words"),
+    [
+        ({"monitoring": ["sso", "web"]}, {}, ["sso, web", "keep one"]),
+        ({"certificates": ["sso"]}, {}, ["add web", "certificates"]),
+        ({"statuspage": ["web"]}, {}, ["is on web", "groups statuspage and monitoring"]),
+        ({}, {"web": "web.voorbeeldschool.example"}, ["web has", "host_address"]),
+        ({}, {"sso": "127.0.0.1"}, ["sso has", "127.0.0.1", "ansible_host"]),
+    ],
+)
+def test_a_server_that_could_not_be_watched_is_refused(
+    groups: dict[str, list[str]], addresses: dict[str, str], words: list[str]
+) -> None:
+    sentences = list(check_watched({**WATCHED, **groups}, {**ADDRESSES, **addresses}))
     assert len(sentences) == 1
     assert all(word in sentences[0] for word in words), sentences
 

@@ -107,6 +107,13 @@ RECORD = {
 SCHOOL = {"name": "My <school>", "contact": "ict@myschool.example", "grounds": {}}
 
 
+@pytest.mark.parametrize(("language", "title"), [("en", "Journals"), ("nl", "Logboeken")])
+def test_what_is_no_application_has_a_title_in_each_language(monkeypatch, language, title):
+    monkeypatch.setenv("SCHOOL_LANGUAGE", language)
+    record = {**RECORD, "name": "logs", "title": {"en": "Journals", "nl": "Logboeken"}}
+    assert f"## {title} (server)" in Register(SCHOOL, {"server": [record]}, []).as_markdown()
+
+
 @pytest.mark.parametrize(("language", "whose"), [("en", "pupils"), ("nl", "leerlingen")])
 def test_the_register_says_what_is_declared_in_the_readers_language(monkeypatch, language, whose):
     monkeypatch.setenv("SCHOOL_LANGUAGE", language)

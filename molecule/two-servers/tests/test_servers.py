@@ -93,21 +93,24 @@ def test_the_servers_find_each_others_pages_without_a_dns(sso: Deployment, web: 
         assert server.shell(f"getent ahostsv4 {name}").split()[0] == wanted, name
 
 
-@pytest.mark.parametrize(("seen_from", "target"), [("", "sso"), ("", "web"), ("sso", "web"), ("web", "sso")])
-def test_only_ssh_and_the_web_answer_even_among_themselves(
-    sso: Deployment, web: Deployment, seen_from: str, target: str
+@pytest.mark.parametrize(
+    ("seen_from", "target", "further"),
+    [("", "sso", []), ("", "web", []), ("sso", "web", ["9999"]), ("web", "sso", ["19532"])],
+)
+def test_only_ssh_and_the_web_answer_and_what_the_servers_are_for_each_other(
+    sso: Deployment, web: Deployment, seen_from: str, target: str, further: list[str]
 ) -> None:
     servers = {"sso": sso, "web": web}
     ports = listening(sso, web)
-    assert {5432, 8080, 9000, 8181} <= ports, "what must not answer has to be there"
+    assert {5432, 8080, 9000, 8181, 9100, 9999, 19531, 19532} <= ports, "what must not answer has to be there"
     probe = [sys.executable if not seen_from else "python3", "-c", PROBE, servers[target].address]
     probe += map(str, sorted(ports))
     answer = servers[seen_from].shell(shlex.join(probe)) if seen_from else run(probe)
-    assert answer.split() == ["22", "80", "443"]
+    assert answer.split() == ["22", "80", "443", *further]
 
 
 def test_only_what_a_server_is_for_runs_there(sso: Deployment, web: Deployment) -> None:
-    assert set(sso.records) == {"keycloak"}
+    assert set(sso.records) == {"keycloak", "statuspage"}
     assert set(web.records) == {"portal", "samlpage"}
     assert "bookworm" in web.shell("cat /etc/os-release")
     assert "trixie" in sso.shell("cat /etc/os-release")

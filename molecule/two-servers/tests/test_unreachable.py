@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from prometheus import series, wait_until
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.messages import say
@@ -59,6 +61,18 @@ def test_the_other_server_serves_on_and_can_be_gone_on_with(
     alone = site(sso, "--limit", "sso")
     assert alone.status == 0, alone.text
     assert "changed=0" in alone.text
+
+
+def test_the_server_that_watches_tells_that_the_other_is_gone_and_only_that(
+    cut: Run, sso: Deployment
+) -> None:
+    gone = 'ALERTS{alertname="ServerSilent",alertstate="firing"}'
+    wait_until(lambda: [one["metric"]["server"] for one in series(sso, gone)] == ["web"])
+    # Its pages are closed too, but that follows from it.
+    told = json.loads(sso.shell("amtool --alertmanager.url=http://127.0.0.1:9093 alert query -o json"))
+    assert {one["labels"]["alertname"] for one in told if one["labels"].get("server") == "web"} == {
+        "ServerSilent"
+    }
 
 
 def test_with_the_power_back_there_is_nothing_to_mend(

@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import datetime
 import fcntl
+import grp
 import ipaddress
 import json
 import os
@@ -25,6 +26,7 @@ import re
 import shutil
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import tempfile
@@ -52,6 +54,8 @@ TRUSTED = Path("/usr/local/share/ca-certificates/schoolstack.crt")
 AUTHORITY_DAYS = 3650
 # Clocks differ; without this a new certificate is not valid yet on a machine that is a little behind.
 BACKDATED = datetime.timedelta(hours=1)
+# Asked for what the school's servers show each other: always its own authority, whatever pages have.
+BETWEEN = "between"
 # Until when the web server's processes of before a reload may still answer, in seconds.
 SHOWN_WITHIN_S = 10
 
@@ -309,6 +313,9 @@ def adopt(_: dict[str, Any]) -> dict[str, Any]:
 
 def issue_own(settings: dict[str, Any], key: Path, hosts: list[str]) -> bytes:
     """Return a chain for *hosts* and the key in a file, signed by this server's issuing authority."""
+    # Who calls another server shows itself by the same certificate: nobody signs in with that of a page.
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH]
+    uses += [ExtendedKeyUsageOID.CLIENT_AUTH] if settings["source"] == BETWEEN else []
     issuing = read_chain(AUTHORITY / "issuing.pem")[0]
     foreign = [h for h in hosts if h != settings["domain"] and not h.endswith("." + settings["domain"])]
     if foreign:
@@ -327,7 +334,7 @@ def issue_own(settings: dict[str, Any], key: Path, hosts: list[str]) -> bytes:
         [
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (usage(authority=False), True),
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.ExtendedKeyUsage(uses), False),
             (x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts]), False),
         ],
     )
@@ -383,7 +390,7 @@ def acme_trouble(directory: str, hosts: list[str], said: str) -> str:
     )
 
 
-ISSUERS = {"own": issue_own, "acme": issue_acme}
+ISSUERS = {"own": issue_own, BETWEEN: issue_own, "acme": issue_acme}
 
 
 def asked_of(settings: dict[str, Any]) -> str:
@@ -394,7 +401,8 @@ def asked_of(settings: dict[str, Any]) -> str:
 def wanted(folder: Path) -> dict[str, Any]:
     """Return what is wanted in *folder* and was got.
 
-    That is its ``hosts``, the authority it was ``asked_of``, and the ``renewal`` its key was made for.
+    That is its ``hosts``, the authority it was ``asked_of``, the ``renewal`` its key was made for, and the
+    ``group`` that may read the key, if any.
     """
     path = folder / "wanted.json"
     return dict(json.loads(path.read_bytes())) if path.exists() else {}
@@ -414,7 +422,7 @@ def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
     if not same_key(chain[0].public_key(), new_or_old_key(folder / "privkey.pem").public_key()):
         return True
     issuing = read_chain(AUTHORITY / "issuing.pem")
-    if settings["source"] == "own" and not (issuing and signed_by(chain[0], issuing[0])):
+    if settings["source"] in ("own", BETWEEN) and not (issuing and signed_by(chain[0], issuing[0])):
         return True
     # After a trial with an authority that nobody trusts, say.
     if wanted(folder).get("asked_of") != asked_of(settings) or wants_new_key(settings, folder):
@@ -424,9 +432,23 @@ def due(settings: dict[str, Any], folder: Path, hosts: list[str]) -> bool:
     return ends(chain[0]) - now() < min(datetime.timedelta(days=settings["renew_days"]), life / 3)
 
 
-def issue(settings: dict[str, Any], name: str, hosts: list[str]) -> dict[str, Any]:
+def give(key: Path, group: str) -> bool:
+    """Let a *group* read a key, nobody but root when it is empty; return whether that changed anything."""
+    before = key.stat()
+    gid, mode = (grp.getgrnam(group).gr_gid, 0o640) if group else (before.st_gid, 0o600)
+    changed = (before.st_gid, stat.S_IMODE(before.st_mode)) != (gid, mode)
+    if changed:
+        os.chown(key, -1, gid)
+        key.chmod(mode)
+    return changed
+
+
+def issue(
+    settings: dict[str, Any], name: str, hosts: list[str], *, between: bool = False, group: str = ""
+) -> dict[str, Any]:
     """Have the certificate *name* for *hosts*, and remember that it is wanted."""
     folder = CERTIFICATES / name
+    settings = {**settings, "source": BETWEEN} if between else settings
     changed = due(settings, folder, hosts)
     if changed:
         in_force = folder / "privkey.pem"
@@ -435,8 +457,10 @@ def issue(settings: dict[str, Any], name: str, hosts: list[str]) -> dict[str, An
         # A new key comes into force together with its certificate: between the two lies only a rename.
         key.replace(in_force)
         write(folder / "fullchain.pem", chain, 0o644)
+    changed |= give(folder / "privkey.pem", group)
     # Comes last: what was refused is not wanted.
     now_wanted = {"hosts": hosts, "asked_of": asked_of(settings), "renewal": settings.get("renewal", "")}
+    now_wanted |= {"group": group} if group else {}
     if wanted(folder) != now_wanted:
         write(folder / "wanted.json", json.dumps(now_wanted).encode(), 0o644)
         changed = True
@@ -471,13 +495,17 @@ def forget(_: dict[str, Any], name: str) -> dict[str, Any]:
 def renew(settings: dict[str, Any]) -> dict[str, Any]:
     """Renew every wanted certificate that is due."""
     renewed, refused = [], []
-    if settings["source"] in ISSUERS:
-        for folder in sorted(path.parent for path in CERTIFICATES.glob("*/wanted.json")):
-            try:
-                if issue(settings, folder.name, wanted(folder)["hosts"])["changed"]:
-                    renewed.append(folder.name)
-            except RefusalError as refusal:  # the others are renewed all the same
-                refused.append(str(refusal))
+    for folder in sorted(path.parent for path in CERTIFICATES.glob("*/wanted.json")):
+        kept = wanted(folder)
+        between = kept.get("asked_of") == BETWEEN
+        if not between and settings["source"] not in ISSUERS:
+            continue
+        try:
+            group = kept.get("group", "")
+            if issue(settings, folder.name, kept["hosts"], between=between, group=group)["changed"]:
+                renewed.append(folder.name)
+        except RefusalError as refusal:  # the others are renewed all the same
+            refused.append(str(refusal))
     if refused:
         raise RefusalError(" ".join(refused))
     return {"changed": bool(renewed), "renewed": renewed}
@@ -490,6 +518,9 @@ def shown(settings: dict[str, Any]) -> dict[str, Any]:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     wrong = []
     for folder in sorted(path.parent for path in CERTIFICATES.glob("*/wanted.json")):
+        if wanted(folder).get("asked_of") == BETWEEN:  # no visitor is shown it
+            wrong += [folder.name] if wants_new_key(settings, folder) else []
+            continue
         host, leaf = wanted(folder)["hosts"][0], read_chain(folder / "fullchain.pem")[0]
         expected = leaf.public_bytes(serialization.Encoding.DER)
         for _ in range(SHOWN_WITHIN_S):
@@ -559,6 +590,10 @@ def main() -> int:
     command = commands.add_parser("issue", help=issue.__doc__)
     command.add_argument("name")
     command.add_argument("hosts", nargs="+")
+    command.add_argument(
+        "--between", action="store_true", help="for what the school's servers show each other"
+    )
+    command.add_argument("--group", default="", help="may read the key; only root when not given")
     command.set_defaults(run=issue)
     for named in (install, forget):
         command = commands.add_parser(named.__name__, help=named.__doc__)

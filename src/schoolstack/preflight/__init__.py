@@ -7,6 +7,7 @@ from schoolstack.preflight.checks import (
     check_pages,
     check_school,
     check_server,
+    check_watched,
 )
 from schoolstack.preflight.declaration import check_declaration
 from schoolstack.preflight.removal import Holder, check_removal
@@ -21,4 +22,5 @@ __all__ = [
     "check_removal",
     "check_school",
     "check_server",
+    "check_watched",
 ]

@@ -152,12 +152,37 @@ def check_pages(pages: Sequence[Page], *, in_dns: bool) -> Iterator[str]:
     if in_dns or len(set(servers.values())) < 2:
         return
     for server, address in {page.server: page.address for page in pages}.items():
-        try:
-            usable = not ipaddress.ip_address(address).is_loopback
-        except ValueError:
-            usable = False
-        if not usable:
+        if not _reachable(address):
             yield say("preflight.address", server=server, found=address)
+
+
+def check_watched(groups: Mapping[str, Sequence[str]], addresses: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each server that the one that watches could not ask, or not safely.
+
+    Args:
+        groups: the hosts of each inventory group.
+        addresses: where the school's other servers reach each of its servers.
+    """
+    watching = groups.get("monitoring", ())
+    if len(watching) > 1:
+        yield say("preflight.one_monitoring", found=", ".join(watching))
+    if status := [server for server in groups.get("statuspage", ()) if server not in watching[:1]]:
+        yield say("preflight.statuspage_server", found=", ".join(status))
+    if not watching or len(addresses) < 2:
+        return
+    for server in addresses:
+        if server not in groups.get("certificates", ()):
+            yield say("preflight.watched_certificates", server=server)
+        if not _reachable(addresses[server]):
+            yield say("preflight.watched_address", server=server, found=addresses[server])
+
+
+def _reachable(address: str) -> bool:
+    """Return whether an address is one by which other servers may reach a server, without a DNS."""
+    try:
+        return not ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def check_server(

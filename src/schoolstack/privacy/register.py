@@ -110,7 +110,8 @@ class Register:
 
 
 def _title(record: Record) -> str:
-    title = str(record["title"])
+    # What is no application is called by words of its own in each language.
+    title = record["title"][language()] if isinstance(record["title"], dict) else str(record["title"])
     return say("privacy.register.removed", title=title) if record.get("removed") else title
 
 
