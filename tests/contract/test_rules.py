@@ -143,6 +143,13 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
         },
     ),
     (
+        "artefacts_are_pinned_by_sha256",
+        {
+            "roles/a/vars/artefacts.yml": "a_artefacts: [{name: x, version: 1, file: x, sources: [],"
+            " fingerprint: 12AB}]\n"
+        },
+    ),
+    (
         "tasks_with_secrets_are_silent",
         task(f'ansible.builtin.copy: {{content: "{{{{ {SECRET} }}}}", dest: /x}}'),
     ),
