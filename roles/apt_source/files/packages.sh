@@ -17,7 +17,8 @@ file() {
 # What is half there from a run that was cut off goes through apt's own check again.
 fetch() {
     [ -z "$(file "$1")" ] || return 0
-    [ -n "${fresh:-}" ] || $apt update >&2 -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 \
+    # Without its own word apt goes on with lists of yesterday where a signature is not right.
+    [ -n "${fresh:-}" ] || $apt update >&2 -o APT::Update::Error-Mode=any -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 \
         -o "Dir::Etc::sourcelist=sources.list.d/$source.sources"
     fresh=yes
     rm -rf "$folder/.coming"
@@ -26,6 +27,8 @@ fetch() {
     chmod 0711 "$folder" "$folder/.coming"
     ! getent passwd _apt >/dev/null || chown _apt "$folder/.coming"
     (cd "$folder/.coming" && $apt download "$1" >&2)
+    # By when it came here, not by when it was published.
+    touch "$folder/.coming/"*.deb
     sync -f "$folder/.coming"
     mv "$folder/.coming/"*.deb "$folder/"
     rm -rf "$folder/.coming"
