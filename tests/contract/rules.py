@@ -446,6 +446,15 @@ def declarations_follow_the_schema(project: Project) -> Iterator[str]:
 
 
 @rule
+def alerts_lead_to_a_page(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        for alert in role.variables.get(f"{role.name}_app", {}).get("alerts", []):
+            page = str(alert.get("how_to", "")).partition("#")[0]
+            if not page or not (project.root / page).is_file():
+                yield f"{role.name}: the alert {alert.get('name')} leads to no page that says what to do"
+
+
+@rule
 def applications_say_what_concerns_privacy(project: Project) -> Iterator[str]:
     for role in project.roles.values():
         if not role.is_application:

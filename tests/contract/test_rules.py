@@ -201,6 +201,11 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
             "roles/b/vars/main.yml": APP,
         },
     ),
+    ("alerts_lead_to_a_page", {"roles/b/vars/main.yml": "b_app: {name: b, alerts: [{name: X}]}\n"}),
+    (
+        "alerts_lead_to_a_page",
+        {"roles/b/vars/main.yml": "b_app: {name: b, alerts: [{name: X, how_to: docs/how-to/none.md}]}\n"},
+    ),
     (
         "applications_say_what_concerns_privacy",
         {"roles/b/vars/main.yml": "b_app: {name: b, personal_data: [], person: {none: x}}\n"},

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.server
-import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from urllib.parse import parse_qs
 
 import pytest
 import yaml
+from plugin import load
 
 from schoolstack.dashboards import Board, metrics, of_application, of_school, queries
 from schoolstack.labs.room import metrics as seats_in_numbers
@@ -50,17 +49,6 @@ def boards(lang: str = "en") -> list[Board]:
 def content(board: Board) -> dict[str, Any]:
     parsed: dict[str, Any] = json.loads(board.json())
     return parsed
-
-
-def load(path: str) -> Any:
-    """Load a plugin of ours, which Ansible finds by itself."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / "plugins" / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 # What stands on them
