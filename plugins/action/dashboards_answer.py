@@ -41,6 +41,9 @@ asked:
     type: int
 """
 
+# Sentences that somebody reads at once.
+MOST = 5
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "folder": {"type": "path", "required": True},
     "url": {"type": "str", "required": True},
@@ -73,7 +76,11 @@ def sentences(found: dict[str, Any], url: str) -> list[str]:
     """Return what is to be said of what M(dashboard_queries) found."""
     if found["silent"]:
         return [say("dashboard.silent", url=url, reason=found["silent"])]
-    return [
+    told = [
         *(say("dashboard.wrong", **question) for question in found["wrong"]),
         *(say("dashboard.empty", **question) for question in found["empty"]),
     ]
+    if len(told) > MOST:
+        # One program that does not run leaves many questions without an answer.
+        return [*told[:MOST], say("dashboard.more", count=len(told) - MOST)]
+    return told

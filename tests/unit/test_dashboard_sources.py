@@ -240,6 +240,17 @@ def test_a_question_without_an_answer_is_told_in_a_sentence(
     ]
 
 
+def test_nobody_has_to_read_more_than_a_few(
+    ask: Callable[..., dict[str, Any]], prometheus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHOOL_LANGUAGE", "en")
+    action = load("action/dashboards_answer.py")
+    found = ask(prometheus, *(f"never_{n}" for n in range(9)), wait_s=0.05)
+    told = action.sentences(found, prometheus)
+    assert len(told) == 6
+    assert told[-1].startswith("And 4 more of these")
+
+
 def test_where_prometheus_is_silent_that_alone_is_told(
     ask: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -249,6 +249,7 @@ def test_secrets_follow_from_declarations():
             "secrets": [
                 {"name": "alpha_own", "what": "x"},
                 {"name": "alpha_mail", "what": "y", "kind": "provided"},
+                {"name": "alpha_key", "what": "v", "kind": "fixed"},
             ],
         },
         "beta_app": {"name": "beta", "title": "Beta", "sign_in": {"protocol": "saml"}},
@@ -263,10 +264,11 @@ def test_secrets_follow_from_declarations():
         ("alpha_client", "generated", "keycloak", "client_rotated"),
         ("alpha_own", "generated", "alpha", "rotated"),
         ("alpha_mail", "provided", "alpha", "rotated"),
+        ("alpha_key", "fixed", "alpha", "rotated"),
         ("gamma_key", "renewed", "gamma", "rotated"),
         ("gamma_old", "kept", "gamma", "rotated"),
     ]
-    assert [secret.name for secret in found if not secret.can_be_made] == ["alpha_mail"]
+    assert [secret.name for secret in found if not secret.can_be_made] == ["alpha_mail", "alpha_key"]
 
 
 # What is refused: before any server is asked, in one sentence each
