@@ -101,6 +101,8 @@ def test_the_languages_differ_in_words_alone() -> None:
 def test_panels_stand_side_by_side_and_have_a_heading() -> None:
     for board in boards():
         taken: set[tuple[int, int]] = set()
+        numbers = [panel["id"] for panel in content(board)["panels"]]
+        assert numbers == list(range(1, len(numbers) + 1))
         for panel in content(board)["panels"]:
             assert panel["title"]
             place = panel["gridPos"]

@@ -57,6 +57,7 @@ class Board:
             since: how far its lines go back, as Grafana writes it.
         """
         self.uid, self.title, self.everybody = uid, title, everybody
+        self._panels = 0
         self._builder = (
             dashboard_builders.Dashboard(title)
             .uid(uid)
@@ -210,6 +211,9 @@ class Board:
 
     def _add(self, panel: _Panel, title: str, width: int, height: int) -> Board:
         source = common.DataSourceRef(type_val="prometheus", uid=SOURCE)
+        # Links to a panel hold its number: it follows from its place, and not from who loads the file.
+        self._panels += 1
+        panel.id(self._panels)
         self._builder.with_panel(panel.title(title).datasource(source).span(width).height(height))
         return self
 
