@@ -113,8 +113,7 @@ def servers() -> Board:
     )
     board.lines(
         say("dashboard.servers.waits"),
-        "100 * sum by (server) (rate(node_pressure_io_waiting_seconds_total[5m])) or 100 * avg by (server) "
-        '(rate(node_cpu_seconds_total{mode="iowait"}[5m]))',
+        '100 * avg by (server) (rate(node_cpu_seconds_total{mode="iowait"}[5m]))',
         "percent",
         "{{server}}",
         most=100,
