@@ -74,9 +74,11 @@ def memory_mb(seat: Seat) -> float:
 
 
 def disk_mb(seat: Seat) -> float:
-    """Return what a lesson's hosts take on disk, in MB, besides the image that all test hosts share."""
+    """Return what a lesson's hosts take on disk, in MB, besides the image and packages that all share."""
     folders = [str(seat.lab.folder(name)) for name in seat.hosts.values()]
-    return sum(int(line.split()[0]) for line in run(["du", "-smx", *folders]).splitlines())
+    return sum(
+        int(line.split()[0]) for line in run(["du", "-smx", "--exclude=archives", *folders]).splitlines()
+    )
 
 
 def machine_id(seat: Seat, host: str) -> str:

@@ -63,6 +63,13 @@ def coordinator(school: Deployment, chromium: Browser, ask: Ask) -> Iterator[Coo
         yield person
 
 
+def press(page: Page, button: str) -> None:
+    """Press a button that a script of the page makes work; before that is there, nothing happens."""
+    page.wait_for_selector(button)
+    page.wait_for_load_state("load")
+    page.click(button)
+
+
 def set_up(page: Page, school: Deployment, username: str) -> Coordinator:
     """Sign in for the first time, which sets up a code, and make a passkey in the account pages."""
     page.goto(school.url("keycloak", SIGNING_IN))
@@ -75,7 +82,7 @@ def set_up(page: Page, school: Deployment, username: str) -> Coordinator:
         # Keycloak asks for a name of the passkey.
         page.once("dialog", lambda dialog: dialog.accept("telefoon"))
         page.get_by_test_id("webauthn-passwordless/create").click()
-        page.click("#registerWebAuthn")
+        press(page, "#registerWebAuthn")
         expect(page.get_by_test_id("webauthn-passwordless/credential-list")).to_contain_text("telefoon")
     return person
 
@@ -111,7 +118,7 @@ def test_a_passkey_alone_opens_the_coordinators_page(
 ) -> None:
     page.goto(school.url("portal"))
     with coordinator.device.beside(page):
-        page.click(BUTTON)
+        press(page, BUTTON)
         greeted(page)
     opened = page.goto(school.url("portal", "/coordinator"))
     assert opened is not None
@@ -151,7 +158,7 @@ def test_whoever_lost_the_code_signs_in_with_password_and_passkey(
     page.click("#try-another-way")
     page.get_by_role("button", name="Passkey").click()
     with coordinator.device.beside(page):
-        page.click(BUTTON)
+        press(page, BUTTON)
         greeted(page)
 
 
@@ -163,7 +170,7 @@ def test_the_wrong_device_is_refused(
     device = Device({**passkey, "privateKey": another_key()}) if wrong == "forged" else Device()
     page.goto(school.url("portal"))
     with device.beside(page):
-        page.click(BUTTON)
+        press(page, BUTTON)
         expect(page.locator("#input-error, .kc-feedback-text").first).to_contain_text("passkey")
     page.goto(school.url("portal"))
     expect(page.locator("#kc-form-login")).to_be_visible()
@@ -179,7 +186,7 @@ def test_a_passkey_that_its_owner_did_not_unlock_is_refused(
     page.click("#try-another-way")
     page.get_by_role("button", name="Passkey").click()
     with Device(*coordinator.device.passkeys, verifies=False).beside(page):
-        page.click(BUTTON)
+        press(page, BUTTON)
         expect(page.locator("#kc-error-credential-form")).to_be_attached()
 
 
@@ -196,7 +203,7 @@ def test_the_password_of_somebody_with_a_passkey_only_lets_nobody_set_up_a_code(
             thief.goto(school.url("portal"))
             types_password(thief, owner.username)
             with Device().beside(thief):
-                thief.click(BUTTON)
+                press(thief, BUTTON)
                 expect(thief.locator("#kc-error-credential-form")).to_be_attached()
             expect(thief.locator("#try-another-way")).to_have_count(0)
             thief.goto(school.url("portal"))
@@ -205,5 +212,5 @@ def test_the_password_of_somebody_with_a_passkey_only_lets_nobody_set_up_a_code(
             own.goto(school.url("portal"))
             types_password(own, owner.username)
             with owner.device.beside(own):
-                own.click(BUTTON)
+                press(own, BUTTON)
                 greeted(own)

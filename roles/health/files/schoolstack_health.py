@@ -319,8 +319,9 @@ def look_at(record: Mapping[str, Any]) -> Seen:
         "answer": {"url": record["health"]["url"], "said": answer(**record["health"])},
     }
     if host := record.get("site", {}).get("host"):
-        said, shown = page(host)
-        seen["page"] = {"url": f"https://{host}/", "said": said}
+        path = record["health"].get("page", "/")
+        said, shown = page(host, path)
+        seen["page"] = {"url": f"https://{host}{path}", "said": said}
         seen["certificate"] = certificate(record["name"], shown)
     if pattern := record.get("failed_sign_ins"):
         names = [unit["unit"] for unit in seen["units"]]
@@ -363,8 +364,10 @@ def answer(url: str, expect: str, **_: Any) -> str:
     return "" if re.search(expect, body) else short(body)
 
 
-def page(host: str) -> tuple[str, str]:
-    """Ask for an application's first page as a browser would, but at this server whatever a DNS says.
+def page(host: str, path: str) -> tuple[str, str]:
+    """Ask for the page that tells whether an application works, as a browser would, but at this server.
+
+    Whatever a DNS says.
 
     Returns:
         What is wrong, empty when nothing is; and the SHA-256 of the certificate that was shown.
@@ -379,7 +382,7 @@ def page(host: str) -> tuple[str, str]:
             connection = http.client.HTTPConnection(host, timeout=ANSWER_S)
             connection.sock = tls = context.wrap_socket(plain, server_hostname=host)
             shown = hashlib.sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
-            connection.request("GET", "/")
+            connection.request("GET", path)
             status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return short(error), shown

@@ -251,6 +251,17 @@ class Lab:
             remove_tree(self.folder(name))
         self._release_network()
 
+    def share_packages(self, host: Host) -> Path:
+        """Share what a host has fetched with the others, and what they have with it.
+
+        Returns:
+            The folder with its packages.
+        """
+        archives = self.folder(host.name) / "archives"
+        with self.state.lock("packages"):
+            packages.share(self.state.packages / f"{host.suite}-{host.arch}", archives)
+        return archives
+
     def remove_everything(self) -> list[str]:
         """Remove images, packages and this machine's added Debian packages, unless a host still needs them.
 
@@ -305,13 +316,14 @@ class Lab:
         disk = Disk(folder)
         if not disk.recover():
             disk.create(self._beginning(host), self._first_files(host, net))
-        archives = folder / "archives"
-        with self.state.lock("packages"):
-            packages.share(self.state.packages / f"{host.suite}-{host.arch}", archives)
+        archives = self.share_packages(host)
         root = folder / "root"
         root.mkdir(exist_ok=True)
         options = [f"--hostname={host.short}", f"--network-bridge={net.bridge}"]
         options += [f"--resolv-conf={network.resolver()}", f"--bind={archives}:/var/cache/apt/archives"]
+        bundle = self.state.bundle / f"{host.suite}-{host.arch}"
+        if bundle.exists():
+            options += packages.offered(bundle)
         machine.start(root, disk.mount_options(), options, folder / "console.log")
         if image.emulated(host.arch):
             connect_from_outside(host.address, net, machine)

@@ -1,10 +1,11 @@
-"""Debian packages: those that hosts share, and those the bootstrap put on this machine."""
+"""Debian packages: those that hosts share, those they find in a bundle, and those the bootstrap installed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import subprocess
 from pathlib import Path
 
 from schoolstack.hosts.state import State, make_folder, run
@@ -29,6 +30,37 @@ def share(pool: Path, archives: Path) -> None:
                     os.fsync(content.fileno())
                 with contextlib.suppress(FileExistsError):
                     copy.hardlink_to(package)
+
+
+# Where a host sees the packages of a bundle, and what makes apt look there instead of on the internet. What
+# else is in sources.list.d, such as a learner adds, stays as it is.
+OFFERED = "/var/cache/apt/bundle"
+_SOURCES = f"deb [trusted=yes] file:{OFFERED} ./\n"
+_SETTINGS = f'Dir::Etc::SourceList "{OFFERED}/sources.list";\n'
+
+
+def index(folder: Path) -> None:
+    """Make a folder of packages a repository that apt reads from disk.
+
+    It is not signed: apt has checked the packages when they were fetched.
+    """
+    listed = subprocess.run(
+        ["apt-ftparchive", "packages", "."], cwd=folder, capture_output=True, text=True, check=True
+    )
+    (folder / "Packages").write_text(listed.stdout, encoding="utf-8")
+
+
+def offer(folder: Path) -> None:
+    """Make a folder of packages one that hosts take all they install from; see :func:`offered`."""
+    index(folder)
+    (folder / "sources.list").write_text(_SOURCES, encoding="utf-8")
+    (folder / "apt.conf").write_text(_SETTINGS, encoding="utf-8")
+
+
+def offered(folder: Path) -> list[str]:
+    """Return the options of systemd-nspawn by which a host takes from there all it installs."""
+    settings = folder / "apt.conf"
+    return [f"--bind-ro={folder}:{OFFERED}", f"--bind-ro={settings}:/etc/apt/apt.conf.d/00bundle"]
 
 
 def remove_installed(state: State) -> list[str]:

@@ -20,6 +20,7 @@ DEFAULT_STATE = Path("/var/lib/schoolstack")
 
 # Debian package of each program this library calls, for the sentence that says what to install.
 PROGRAMS = {
+    "apt-ftparchive": "apt-utils",
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "mount": "mount",
@@ -37,8 +38,8 @@ PROGRAMS = {
 class State:
     """One folder with everything test hosts leave on disk.
 
-    ``bases/`` read-only images, ``packages/`` downloaded Debian packages, ``hosts/<name>/`` one host,
-    ``locks/``, ``network.json``, ``key`` and ``key.pub``.
+    ``bases/`` read-only images, ``packages/`` downloaded Debian packages, ``bundle/`` those of a bundle,
+    ``hosts/<name>/`` one host, ``locks/``, ``network.json``, ``key`` and ``key.pub``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -62,6 +63,11 @@ class State:
     def packages(self) -> Path:
         """The folder of Debian packages that hosts share."""
         return self.root / "packages"
+
+    @property
+    def bundle(self) -> Path:
+        """The folder of Debian packages that hosts have instead of the internet; there with a bundle only."""
+        return self.root / "bundle"
 
     @property
     def hosts(self) -> Path:

@@ -13,7 +13,7 @@ from schoolstack.arguments import add_json, add_language
 from schoolstack.deployment import ROOT
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.state import State
-from schoolstack.labs import room_command
+from schoolstack.labs import bundle_command, room_command
 from schoolstack.labs.lesson import load, names, words
 from schoolstack.labs.page.desk import seats_of
 from schoolstack.labs.page.links import TRAINER
@@ -68,6 +68,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for told in (start, check, stop, report):
         add_json(told)
     room_command.register(verbs)
+    bundle_command.register(verbs)
     _register_send(verb("send", _send))
     _register_serve(verb("serve", _serve))
     export = verb("export", _export)

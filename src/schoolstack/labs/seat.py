@@ -441,7 +441,10 @@ class Seat:
         Raises:
             SchoolError: when it failed; the reason stands above.
         """
-        command = [sys.executable, "-m", "molecule", verb, "--scenario-name", self.lesson.name, *further]
+        # Molecule itself would look for it in a clone of git only.
+        settings = ["--base-config", str(ROOT / ".config" / "molecule" / "config.yml")]
+        command = [sys.executable, "-m", "molecule", *settings, verb]
+        command += ["--scenario-name", self.lesson.name, *further]
         root = self.lab.state.root
         ours = {
             "SCHOOLSTACK_STATE": str(root),
@@ -527,6 +530,8 @@ class Seat:
             self.lesson = self._told.filled(self._words)
         if self.number:
             self._origin.lend("" if self._own_disk else fault)
+            if not self._own_disk:
+                self._take_notes()
         if self._own_disk and not self.prepared:
             self._make()
         if self._own_disk and fault and not self._frozen(fault):
@@ -546,10 +551,7 @@ class Seat:
             origin = self._origin
             self._for_each_host(lambda name, host: self.lab.clone(host, origin.hosts[name], PREPARED))
             self._write_inventory(origin._kept(PREPARED))
-            # They are prepared, too: otherwise Molecule would do that again before it solves anything.
-            if origin._notes.exists():
-                make_folder(self._molecule, 0o700)
-                shutil.copy2(origin._notes, self._notes)
+            self._take_notes()
         else:
             # What a run of Molecule alone generated there is none of the seat's.
             self._write_inventory(self.lesson.folder / "inventory", without=GENERATED)
@@ -557,6 +559,12 @@ class Seat:
         if self._personal.is_file():
             self.molecule("prepare", "--force", SCHOOL_LAB_PREPARE=self._personal.name)
         self._keep_disks(PREPARED)
+
+    def _take_notes(self) -> None:
+        """Let Molecule know that these hosts are prepared, or it would prepare them again."""
+        if self._origin._notes.exists():
+            make_folder(self._molecule, 0o700)
+            shutil.copy2(self._origin._notes, self._notes)
 
     def _frozen(self, fault: str) -> bool:
         return fault in self._coming_up and self._has(_snapshot(fault))
