@@ -11,6 +11,7 @@ LONGEST = (
     "test_site.py",
     "test_monitoring.py",
     "test_upgrade.py",
+    "test_dashboards.py",
     "test_remove.py",
     "test_lab.py",
     "test_page_browser.py",

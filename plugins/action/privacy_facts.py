@@ -39,6 +39,7 @@ DISTRIBUTIONS = ("Debian", "Ubuntu")
 # What a server has without being in a group of that name.
 EVERYWHERE = ["host", "logs"]
 FETCHED = {"en": "fetch {}, pinned by SHA-256", "nl": "{} halen, met vaste SHA-256"}
+KEYS = {"en": "fetch {}, pinned by its fingerprint", "nl": "{} halen, met vaste vingerafdruk"}
 PACKAGES = {"en": "Debian's packages and their updates", "nl": "pakketten van Debian en hun updates"}
 RECORD = ("name", "title", "personal_data", "removed")
 
@@ -82,7 +83,8 @@ class ActionModule(ActionBase):
             endpoints += [{"role": role, **one} for one in own["endpoints"]]
             telemetry += [{"role": role, **one} for one in own["telemetry"]]
             for artefact in own["artefacts"]:
-                what = {lang: text.format(artefact["name"]) for lang, text in FETCHED.items()}
+                told = KEYS if "fingerprint" in artefact else FETCHED
+                what = {lang: text.format(artefact["name"]) for lang, text in told.items()}
                 endpoints += [
                     {
                         "role": role,

@@ -8,12 +8,14 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from pysequoia import Cert
 
 DOCUMENTATION = r"""
 name: school_artefacts
 short_description: Pinned upstream artefacts in one folder, verified
 description:
-    - Verifies each artefact by SHA-256 and fetches what is missing from the first source that has it.
+    - Verifies each artefact by SHA-256, and an OpenPGP key by its fingerprint, so that its file may change.
+    - Fetches what is missing from the first source that has it.
     - In check mode nothing is fetched; a missing artefact is then reported as a change, not as a failure.
     - To be run on the controller (C(delegate_to=localhost)).
 author: Schoolstack contributors
@@ -84,7 +86,7 @@ class ActionModule(ActionBase):
             if not self._task.check_mode:
                 reason = self._fetch(wanted, path, mirror, task_vars)
                 state = "missing" if reason else "fetched"
-        elif (found := sha256(path)) != wanted["sha256"]:
+        elif (found := digest(path, wanted)) != pin(wanted):
             state = "refused"
             reason = f"{path} is not the file that was pinned: {mismatch(wanted, found)}"
             if not self._task.check_mode:
@@ -95,7 +97,8 @@ class ActionModule(ActionBase):
                     "run again to fetch it anew, or put the right file there."
                 )
         return {
-            **{key: wanted[key] for key in ("name", "version", "file", "sha256")},
+            **{key: wanted[key] for key in ("name", "version", "file")},
+            "sha256": wanted.get("sha256", ""),
             "path": str(path),
             "bytes": path.stat().st_size if path.exists() else None,
             "state": state,
@@ -114,7 +117,7 @@ class ActionModule(ActionBase):
             answer = self._execute_module(module_name=module, module_args=module_args, task_vars=task_vars)
             if answer.get("failed") or not part.exists():
                 tried.append(f"{label} ({answer.get('response') or answer.get('msg')})")
-            elif (found := sha256(part)) != wanted["sha256"]:
+            elif (found := digest(part, wanted)) != pin(wanted):
                 part.replace(path.with_name(f"{path.name}.refused"))
                 tried.append(f"{label} ({mismatch(wanted, found)}, set aside as {path.name}.refused)")
             else:
@@ -123,7 +126,7 @@ class ActionModule(ActionBase):
         return (
             f"{wanted['name']} {wanted['version']} could not be had from {', nor from '.join(tried)}: "
             "let the machine that runs Ansible reach one of these, "
-            f"or put {path.name} with SHA-256 {wanted['sha256']} into {path.parent} by hand."
+            f"or put {path.name} with {kind(wanted)} {pin(wanted)} into {path.parent} by hand."
         )
 
 
@@ -132,6 +135,8 @@ def per_architecture(artefact: dict[str, Any], architecture: str) -> list[dict[s
 
     ``{arch}`` in the file's name and in its sources stands for the architecture.
     """
+    if "fingerprint" in artefact:
+        return [artefact]
     pinned: dict[str, str] = artefact["sha256"]
     if architecture:
         key = "all" if "all" in pinned else architecture
@@ -185,6 +190,29 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def fingerprint(path: Path) -> str:
+    """Return the fingerprint of an OpenPGP key, as people write it; of a file with several, all of them."""
+    try:
+        return ", ".join(key.fingerprint.upper() for key in Cert.split_file(str(path)))
+    except RuntimeError:  # what the library raises for whatever is no key
+        return "none"
+
+
+def kind(wanted: dict[str, Any]) -> str:
+    """Return by what a file is known."""
+    return "fingerprint" if "fingerprint" in wanted else "SHA-256"
+
+
+def pin(wanted: dict[str, Any]) -> str:
+    """Return what was pinned of a file."""
+    return str(wanted.get("fingerprint") or wanted["sha256"])
+
+
+def digest(path: Path, wanted: dict[str, Any]) -> str:
+    """Return of a file what was pinned of it."""
+    return fingerprint(path) if "fingerprint" in wanted else sha256(path)
+
+
 def mismatch(wanted: dict[str, Any], found: str) -> str:
-    """Say which digest was expected and which was found."""
-    return f"SHA-256 {wanted['sha256']} expected, {found} found"
+    """Say what was expected and what was found."""
+    return f"{kind(wanted)} {pin(wanted)} expected, {found} found"

@@ -92,8 +92,13 @@ class ActionModule(ActionBase):
         """
         if cut_off.get("phase") != "copied":
             return False
-        archive = cut_off["record"].get("archive")
-        return not archive or self.state["links"].get(archive) == cut_off["to"]
+        record = cut_off["record"]
+        if archive := record.get("archive"):
+            return bool(self.state["links"].get(archive) == cut_off["to"])
+        for package in record.get("apt", {}).get("packages", {}):
+            # The application's own comes first.
+            return bool(self.state["vendor_packages"].get(package) == cut_off["to"])
+        return True
 
     def _plan(self, app: str, record: Mapping[str, Any]) -> Plan:
         measured = self._execute_module(

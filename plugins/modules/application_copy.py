@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ description:
     - The copy holds all that makes the application what it is on this server. Its folders, units, site and
       record lie in C(/var/lib/schoolstack/upgrade/<app>); each database is copied inside the database server,
       which is the fastest way there and back.
+    - Packages of a vendor are no part of it. They lie as they came in C(/var/lib/schoolstack/packages), from
+      where the version before is installed again; see the role apt_source.
     - What stands in C(state.json) beside it says how far things are; that file is replaced at once, after
       everything it speaks of is on the disk. So every step can be cut off and taken up again.
 author: Schoolstack contributors
@@ -51,6 +54,8 @@ FACTS = "/etc/ansible/facts.d"
 UNITS = "/etc/systemd/system"
 SITES = "/etc/nginx/sites-enabled"
 SUFFIX = "_before_upgrade"
+PACKAGES = "/var/lib/schoolstack/packages"  # of the role apt_source
+PREFERENCES = "/etc/apt/preferences.d"
 IN_FORCE = "/usr/local/lib/schoolstack/in-force"  # of the role host
 
 
@@ -63,6 +68,7 @@ class Copy:
         self.folder = f"{HOME}/{record['name']}"
         self.units = [f"{service['name']}.service" for service in record["services"]]
         self.databases = [database["name"] for database in record.get("databases") or []]
+        self.apt = record.get("apt") or {"source": "", "packages": {}}
 
     @property
     def state(self) -> dict[str, Any]:
@@ -117,6 +123,8 @@ class Copy:
                 if sql("SELECT 1 FROM pg_database WHERE datname = :'copy';", name):
                     run("dropdb", "--username=postgres", "--force", "--if-exists", name)
                     sql('ALTER DATABASE :"copy" RENAME TO :"name";', name)
+            # Before its folders: what a package's own scripts do to those is undone with them.
+            self._put_back_packages()
             for number, place in enumerate(self._places()):
                 remove(place)
                 if os.path.lexists(f"{self.folder}/{number}"):
@@ -150,6 +158,25 @@ class Copy:
         shutil.rmtree(self.folder, ignore_errors=True)
         return found
 
+    def _put_back_packages(self) -> None:
+        """Install the versions that were there before, out of what is kept of them."""
+        missing = {
+            package: version
+            for package, version in self.apt["packages"].items()
+            if installed(package) != version
+        }
+        if not missing:
+            return
+        files = []
+        for package, version in missing.items():
+            # apt writes a colon in a version so.
+            pattern = f"{PACKAGES}/{self.apt['source']}/{package}_{version.replace(':', '%3a')}_*.deb"
+            found = glob.glob(pattern)
+            if not found:
+                raise OSError(f"{package} {version} is not kept on this server: there is no {pattern}")
+            files += found
+        run("dpkg", "--force-confdef", "--force-confold", "--install", *files)
+
     def _places(self) -> list[str]:
         """Return all that is copied, beside the databases; the record comes last."""
         name, archive = self.record["name"], self.record.get("archive")
@@ -157,6 +184,7 @@ class Copy:
             *self.record["paths"].values(),
             *(f"{UNITS}/{unit}" for unit in self.units),
             *([f"/opt/{archive}/current"] if archive else []),
+            *([f"{PREFERENCES}/{self.apt['source']}.pref"] if self.apt["source"] else []),
             *([f"{SITES}/{name}.conf"] if "site" in self.record else []),
             f"{FACTS}/{name}.fact",
         ]
@@ -189,6 +217,13 @@ def sql(statements: str, database: str) -> str:
     options = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]
     options += [f"--set=name={database}", f"--set=copy={database}{SUFFIX}"]
     return run("psql", "--username=postgres", "--dbname=postgres", *options, given=statements)
+
+
+def installed(package: str) -> str:
+    """Return the version of a package that is installed; empty when it is not, or not wholly."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Version}", package]
+    said = run(*query, check=False)
+    return said[3:] if said.startswith("ii") else ""
 
 
 def remove(place: str) -> None:

@@ -50,6 +50,9 @@ ansible_facts:
         links:
             description: The version in use of each upstream archive, by its folder below /opt.
             type: dict
+        vendor_packages:
+            description: The version of each package that came from a vendor's own repository, by name.
+            type: dict
         restoring:
             description: What a restore that is under way has still to put back; see the role backup.
             type: list
@@ -113,11 +116,18 @@ def archives() -> list[str]:
     return sorted(os.path.relpath(path, "/opt") for path in glob.glob("/opt/*/*") if not os.path.islink(path))
 
 
-def packages() -> list[str]:
-    """Return the names of the installed Debian packages."""
-    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Package}\n"]
+def packages() -> dict[str, str]:
+    """Return the versions of the installed Debian packages, by name."""
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Package} ${Version}\n"]
     lines = subprocess.run(query, check=True, capture_output=True, text=True).stdout.splitlines()
-    return [line[3:] for line in lines if line.startswith("ii")]
+    return dict(line[3:].split(" ", 1) for line in lines if line.startswith("ii"))
+
+
+def of_vendors(installed: dict[str, str]) -> dict[str, str]:
+    """Return which of them came from a vendor's own repository; see the role apt_source."""
+    kept = glob.glob("/var/lib/schoolstack/packages/*/*.deb")
+    names = {os.path.basename(path).split("_")[0] for path in kept}
+    return {name: version for name, version in installed.items() if name in names}
 
 
 def noted(pattern: str) -> list[dict[str, object]]:
@@ -138,12 +148,14 @@ def links() -> dict[str, str]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    installed = packages()
     found = {
         "epoch_s": time.time(),
         "free_mb": {path: free_mb(path) for path in ("/opt", "/var/lib", "/var/cache")},
         "listeners": listeners(),
         "archives": archives(),
-        "packages": packages(),
+        "packages": sorted(installed),
+        "vendor_packages": of_vendors(installed),
         "removed": {record["name"]: record for record in noted("removed/*.json")},
         "upgrading": {state["record"]["name"]: state for state in noted("upgrade/*/state.json")},
         "links": links(),

@@ -26,11 +26,17 @@ COMMON_DOORS = {
     **dict.fromkeys(("rotating", "rotated", "client_rotated"), "rotated_secret"),
 }
 # What an application's role may call: everything else reaches around `app`.
-OPEN_TO_APPLICATIONS = {"app", "archive"}
+OPEN_TO_APPLICATIONS = {"app", "apt_source", "archive"}
 # What an application is given and no door of its own takes away: other programs may use a Debian package too,
-# what was fetched lies on the machine that runs Ansible, an unpacked version goes with the others, and
-# data that was put back is the school's.
-STAYS = {("host", "packages"), ("archive", "fetch"), ("archive", "unpack"), ("backup", "restore")}
+# what was fetched lies on the machine that runs Ansible, what was made ready goes with what was installed,
+# and data that was put back is the school's.
+STAYS = {
+    ("host", "packages"),
+    ("archive", "fetch"),
+    ("archive", "unpack"),
+    ("apt_source", "fetch"),
+    ("backup", "restore"),
+}
 # Verbs that have a role of their own, and the application each is about.
 VERBS = {"roster": {"keycloak"}}
 # Modules of our own that keep their secret to themselves, because people have to see what they return.
@@ -290,7 +296,11 @@ def packages_come_through_one_door(project: Project) -> Iterator[str]:
 @rule
 def artefacts_are_pinned_by_sha256(project: Project) -> Iterator[str]:
     for place, artefact in _artefacts(project):
-        missing = {"name", "version", "file", "sha256", "sources"} - artefact.keys()
+        # A key is known by its fingerprint: its file changes whenever its owner says that it is still good.
+        known_by = "fingerprint" if "fingerprint" in artefact else "sha256"
+        missing = {"name", "version", "file", known_by, "sources"} - artefact.keys()
+        if "fingerprint" in artefact and not re.fullmatch("[0-9A-F]{40}", str(artefact["fingerprint"])):
+            yield f"{place}: {artefact.get('name')} has no whole fingerprint"
         if missing:
             yield f"{place}: {artefact.get('name')} lacks {', '.join(sorted(missing))}"
         for arch, digest in (artefact.get("sha256") or {}).items():
@@ -433,6 +443,15 @@ def declarations_follow_the_schema(project: Project) -> Iterator[str]:
         if role.is_application:
             schema = json.loads(schema_path.read_text(encoding="utf-8"))
             yield from check_declaration(resolve(project.root, role.name), schema, role.name)
+
+
+@rule
+def alerts_lead_to_a_page(project: Project) -> Iterator[str]:
+    for role in project.roles.values():
+        for alert in role.variables.get(f"{role.name}_app", {}).get("alerts", []):
+            page = str(alert.get("how_to", "")).partition("#")[0]
+            if not page or not (project.root / page).is_file():
+                yield f"{role.name}: the alert {alert.get('name')} leads to no page that says what to do"
 
 
 @rule

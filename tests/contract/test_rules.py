@@ -143,6 +143,13 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
         },
     ),
     (
+        "artefacts_are_pinned_by_sha256",
+        {
+            "roles/a/vars/artefacts.yml": "a_artefacts: [{name: x, version: 1, file: x, sources: [],"
+            " fingerprint: 12AB}]\n"
+        },
+    ),
+    (
         "tasks_with_secrets_are_silent",
         task(f'ansible.builtin.copy: {{content: "{{{{ {SECRET} }}}}", dest: /x}}'),
     ),
@@ -193,6 +200,11 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
             "roles/app/files/declaration.schema.json": '{"required": ["title"]}',
             "roles/b/vars/main.yml": APP,
         },
+    ),
+    ("alerts_lead_to_a_page", {"roles/b/vars/main.yml": "b_app: {name: b, alerts: [{name: X}]}\n"}),
+    (
+        "alerts_lead_to_a_page",
+        {"roles/b/vars/main.yml": "b_app: {name: b, alerts: [{name: X, how_to: docs/how-to/none.md}]}\n"},
     ),
     (
         "applications_say_what_concerns_privacy",

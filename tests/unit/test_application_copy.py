@@ -198,3 +198,57 @@ def test_what_a_copy_holds_is_written_down(server: Server) -> None:
     server.copy.take("2")
     state = json.loads((server.root / "home/example/state.json").read_text())
     assert state == {"phase": "copied", "to": "2", "record": server.record}
+
+
+class Packages:
+    """A vendor's packages on a server, as they came, and what is installed of them."""
+
+    def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.installed = {"vendor": "2:1.0", "helper": "3"}
+        self.folder = server.root / "packages" / "vendor"
+        self.preferences = server.root / "preferences"
+        self.folder.mkdir(parents=True)
+        self.preferences.mkdir()
+        (self.preferences / "vendor.pref").write_text("Pin: version 2:1.0\n")
+        for name in ("vendor_2%3a1.0_amd64.deb", "vendor_2%3a1.1_amd64.deb", "helper_3_all.deb"):
+            (self.folder / name).touch()
+        monkeypatch.setattr(application_copy, "PACKAGES", str(self.folder.parent))
+        monkeypatch.setattr(application_copy, "PREFERENCES", str(self.preferences))
+        monkeypatch.setattr(application_copy, "installed", lambda name: self.installed.get(name, ""))
+        monkeypatch.setattr(application_copy, "run", self.run)
+        self.server = server
+        server.record["apt"] = {"source": "vendor", "packages": dict(self.installed)}
+        self.copy = application_copy.Copy(server.record)
+
+    def run(self, *command: str, **options: Any) -> str:
+        if command[0] != "dpkg":
+            return self.server.run(*command, **options)
+        for path in map(Path, command[command.index("--install") + 1 :]):
+            name, version, _ = path.name.split("_")
+            self.installed[name] = version.replace("%3a", ":")
+            # What a package's own scripts do to the application's folders.
+            (self.server.root / "etc/file").write_text("the package's")
+        return ""
+
+
+def test_a_vendors_packages_go_back_with_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(tmp_path, monkeypatch)
+    packages = Packages(server, monkeypatch)
+    packages.copy.take("2:1.1")
+    packages.installed["vendor"] = "2:1.1"
+    (packages.preferences / "vendor.pref").write_text("Pin: version 2:1.1\n")
+    server.upgraded()
+    assert packages.copy.back()
+    assert packages.installed == {"vendor": "2:1.0", "helper": "3"}
+    assert (packages.preferences / "vendor.pref").read_text() == "Pin: version 2:1.0\n"
+    assert (tmp_path / "etc/file").read_text() == "old"
+
+
+def test_a_version_that_is_not_kept_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(tmp_path, monkeypatch)
+    packages = Packages(server, monkeypatch)
+    packages.copy.take("2:1.1")
+    packages.installed["vendor"] = "2:1.1"
+    (packages.folder / "vendor_2%3a1.0_amd64.deb").unlink()
+    with pytest.raises(OSError, match="is not kept on this server"):
+        packages.copy.back()

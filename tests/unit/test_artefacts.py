@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from pysequoia import Tsk
 
 from schoolstack.artefacts import command
 
@@ -143,3 +145,43 @@ def test_the_command_prints_a_table_and_why(school, capsys):
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1].split() == ["hello", "1", "hello-1.tar", "missing"]
     assert "school: hello 1 could not be had from" in printed.err
+
+
+def pin_key(school: School, fingerprint: str, offered: str) -> None:
+    """Pin a key by its fingerprint, and let the folder upstream offer something."""
+    (school.upstream / "hello-1.tar").write_text(offered)
+    path = school.root / "roles/hello/vars/artefacts.yml"
+    content = yaml.safe_load(path.read_text())
+    artefact = content["hello_artefacts"][0]
+    del artefact["sha256"]
+    artefact["fingerprint"] = fingerprint
+    path.write_text(yaml.safe_dump(content))
+
+
+def test_a_key_is_known_by_its_fingerprint_and_may_be_renewed(school):
+    secret = Tsk.generate("Vendor <vendor@vendor.example>")
+    key = secret.extract_certificate()
+    pin_key(school, key.fingerprint.upper(), str(key))
+    assert states(school.run("fetch")[1]) == [("hello", "fetched")]
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1000)
+    renewed = str(key.set_expiration(certifier=secret.certifier(), expiration=until))
+    assert renewed != str(key)
+    (school.folder / "hello-1.tar").write_text(renewed)
+    assert states(school.run("list")[1]) == [("hello", "verified")]
+
+
+@pytest.mark.parametrize("offered", ["other", "both", "none"])
+def test_another_key_is_refused_and_so_is_one_beside_it(school, offered):
+    key, other = (Tsk.generate(f"{name} <x@vendor.example>").extract_certificate() for name in "AB")
+    files = {"other": str(other), "both": str(key) + str(other), "none": "<html>not found</html>"}
+    found = {
+        "other": other.fingerprint.upper(),
+        "both": f"{key.fingerprint}, {other.fingerprint}".upper(),
+        "none": "none",
+    }
+    pinned = key.fingerprint.upper()
+    pin_key(school, pinned, files[offered])
+    code, rows = school.run("fetch")
+    assert code == 1
+    assert f"fingerprint {pinned} expected, {found[offered]} found" in rows[0]["reason"]
+    assert not (school.folder / "hello-1.tar").exists()

@@ -253,6 +253,15 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+ALERT = {
+    "name": "Full",
+    "expr": "x > 1",
+    "severity": "look",
+    "says": {"en": "x", "nl": "x"},
+    "how_to": "docs/how-to/monitoring.md",
+}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -265,6 +274,10 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_set("services.0.exec", "notes"), ["services.0.exec", "'notes'"]),
         (_set("databases.0.engine", "oracle"), ["databases.0.engine", "'oracle'", "postgresql"]),
         (_set("name", "My Notes"), ["name", "'My Notes'"]),
+        (_set("alerts", [{k: v for k, v in ALERT.items() if k != "how_to"}]), ["lacks alerts.0.how_to"]),
+        (_set("alerts", [{**ALERT, "how_to": "ask Jan"}]), ["alerts.0.how_to", "'ask Jan'", "docs/how-to"]),
+        (_set("dashboard", [{"title": {"en": "x", "nl": "x"}}]), ["lacks dashboard.0.expr"]),
+        (_set("apt", {"source": "x", "packages": {"x": 1}}), ["apt.packages.x", "1", "string"]),
     ],
 )
 def test_a_wrong_field_of_a_declaration_is_one_sentence(

@@ -249,6 +249,7 @@ def test_secrets_follow_from_declarations():
             "secrets": [
                 {"name": "alpha_own", "what": "x"},
                 {"name": "alpha_mail", "what": "y", "kind": "provided"},
+                {"name": "alpha_key", "what": "v", "kind": "fixed"},
             ],
         },
         "beta_app": {"name": "beta", "title": "Beta", "sign_in": {"protocol": "saml"}},
@@ -263,10 +264,11 @@ def test_secrets_follow_from_declarations():
         ("alpha_client", "generated", "keycloak", "client_rotated"),
         ("alpha_own", "generated", "alpha", "rotated"),
         ("alpha_mail", "provided", "alpha", "rotated"),
+        ("alpha_key", "fixed", "alpha", "rotated"),
         ("gamma_key", "renewed", "gamma", "rotated"),
         ("gamma_old", "kept", "gamma", "rotated"),
     ]
-    assert [secret.name for secret in found if not secret.can_be_made] == ["alpha_mail"]
+    assert [secret.name for secret in found if not secret.can_be_made] == ["alpha_mail", "alpha_key"]
 
 
 # What is refused: before any server is asked, in one sentence each
@@ -276,7 +278,7 @@ def test_secrets_follow_from_declarations():
 def school(tmp_path_factory):
     """A school whose server answers nobody."""
     inventory = tmp_path_factory.mktemp("inventory")
-    groups = ("certificates", "postgresql", "nginx", "keycloak", "portal")
+    groups = ("certificates", "postgresql", "nginx", "monitoring", "keycloak", "portal", "grafana")
     lines = ["all: {hosts: {server: {ansible_host: 127.0.0.1, ansible_port: 1}}}"]
     (inventory / "hosts.yml").write_text(
         "\n".join([*lines, *(f"{g}: {{hosts: {{server: }}}}" for g in groups)])
@@ -297,13 +299,14 @@ def rotate(school: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "No secret is named: name one or more of certificates, keycloak_database,"),
+        ([], "No secret is named: name one or more of certificates, grafana_database,"),
         (["portal_cleint"], "no secret 'portal_cleint' in this school (did you mean portal_client?)"),
         (
             ["wiki", "portal_client"],
             "There is no secret 'wiki' in this school: name",
         ),
         (["keycloak-mail"], "keycloak_mail (password of the school's mail server) comes from outside"),
+        (["grafana_secret_key"], "stays as it is, since nothing else opens what the application keeps"),
         (["certificates"], "is handed in as files, so only the school can replace it"),
         (["vault-key", "portal_client"], "give `school rotate vault-key` without other names"),
         (["portal_client"], "NOT REACHED: server"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from plugin import load
 
 from schoolstack.errors import SchoolError
 from schoolstack.upgrade import Room, check_versions, make_plan, newer, show
@@ -127,3 +128,27 @@ def test_an_ordinary_run_changes_no_version() -> None:
     assert "playbooks/upgrade.yml -e app=keycloak" in first
     (back,) = sentences("26.7.4", "26.6.4")
     assert "cannot read its data" in back
+
+
+@pytest.mark.parametrize(
+    ("record", "goes_on"),
+    [
+        ({"archive": "keycloak"}, True),
+        ({"archive": "other"}, False),
+        # Of a vendor's packages the first is the application's own.
+        ({"apt": {"source": "x", "packages": {"grafana": "1", "plugin": "1"}}}, True),
+        ({"apt": {"source": "x", "packages": {"plugin": "1", "grafana": "1"}}}, False),
+        ({"apt": {"source": "x", "packages": {"gone": "1"}}}, False),
+        ({}, True),
+    ],
+)
+def test_one_that_was_cut_off_goes_on_where_the_new_version_is_in_use(
+    record: dict[str, Any], goes_on: bool
+) -> None:
+    action = object.__new__(load("action/upgrade_plan.py").ActionModule)
+    action.state = {
+        "links": {"keycloak": "2", "other": "1"},
+        "vendor_packages": {"grafana": "2", "plugin": "1"},
+    }
+    assert action._is_under_way({"phase": "copied", "to": "2", "record": record}) is goes_on
+    assert not action._is_under_way({"phase": "copying", "to": "2", "record": record})

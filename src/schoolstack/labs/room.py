@@ -333,6 +333,36 @@ def memory(lesson: Lesson, numbers: Iterable[str]) -> dict[str, int]:
     return {"needed": len(waiting) * int(lesson.content["memory_mb"]), "free": free_memory_mb()}
 
 
+def metrics(reports: Iterable[Mapping[str, Any] | None]) -> str:
+    """Return how far the seats are, in the text format that Prometheus reads: numbers of seats, no names.
+
+    Args:
+        reports: what each seat says of its attempt; None of one that said nothing.
+    """
+    told = {
+        "steps": "Steps of the lesson that are to be done at a seat.",
+        "passed": "Steps that have passed.",
+        "hints": "Hints asked for.",
+    }
+    counts = {
+        (report["lesson"], report["seat"]): {
+            "steps": len(report["steps"]),
+            "passed": sum(step["passed"] is not None for step in report["steps"]),
+            "hints": sum(len(step["hints"]) for step in report["steps"]),
+        }
+        for report in reports
+        if report
+    }
+    lines = []
+    for name, what in told.items():
+        lines += [f"# HELP schoolstack_seat_{name} {what}", f"# TYPE schoolstack_seat_{name} gauge"]
+        lines += [
+            f'schoolstack_seat_{name}{{lesson="{lesson}",seat="{seat}"}} {count[name]}'
+            for (lesson, seat), count in counts.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def stuck(lesson: Lesson, report: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return the step that a learner is at, and for how many seconds; None when nothing is left to do."""
     steps = report["steps"]

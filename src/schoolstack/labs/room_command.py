@@ -13,7 +13,7 @@ from schoolstack.arguments import add_json, add_language
 from schoolstack.deployment import ROOT
 from schoolstack.hosts.state import State, require_root_and_programs
 from schoolstack.labs.lesson import load, words
-from schoolstack.labs.room import Answer, Room, memory, read_list, stuck
+from schoolstack.labs.room import Answer, Room, memory, metrics, read_list, stuck
 from schoolstack.labs.seat import Seat
 from schoolstack.labs.table import print_table
 from schoolstack.messages import say
@@ -36,7 +36,8 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     start.add_argument("--list", required=True, type=Path, metavar="FILE", help=say("room.help.list"))
     start.add_argument("--fault", default="", help=say("labs.help.fault"))
     verb("check", _check)
-    verb("report", _report)
+    report = verb("report", _report)
+    report.add_argument("--metrics", type=Path, metavar="FILE", help=say("room.help.metrics"))
     verb("stop", _stop).add_argument("--remove", action="store_true", help=say("room.help.remove"))
     verb("memory", _memory).add_argument("numbers", nargs="+", metavar="NUMBER", help=say("labs.help.seat"))
 
@@ -75,7 +76,13 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     room = _room(arguments)
-    return _end(room, list(room.each("report")), arguments)
+    answers = list(room.each("report"))
+    if arguments.metrics:
+        # Not *.prom, which would be read before it is whole.
+        new = arguments.metrics.with_suffix(".new")
+        new.write_text(metrics(answer.report for answer in answers), encoding="utf-8")
+        new.replace(arguments.metrics)
+    return _end(room, answers, arguments)
 
 
 def _stop(arguments: argparse.Namespace) -> int:

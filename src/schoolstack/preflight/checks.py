@@ -226,10 +226,10 @@ def _places(server: Server, declarations: Sequence[Declaration], arch: str) -> I
                 found=arch,
                 known=", ".join(declaration["arch"]),
             )
-        for part, platform in NEEDS.items():
-            for role in platform:
-                if declaration.get(part) and role not in server.groups:
-                    yield say("preflight.needs", server=server.name, title=declaration["title"], role=role)
+        wanted = [role for part, roles in NEEDS.items() if declaration.get(part) for role in roles]
+        for role in (*wanted, *declaration.get("needs", ())):
+            if role not in server.groups:
+                yield say("preflight.needs", server=server.name, title=declaration["title"], role=role)
 
 
 def _room(server: Server, declarations: Sequence[Declaration]) -> Iterator[str]:

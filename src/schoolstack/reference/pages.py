@@ -158,7 +158,8 @@ def _secrets(root: Path, roles: Iterable[str]) -> str:
     return _page(
         "Secrets",
         "What is kept encrypted in a school's inventory, or made by its servers for themselves. "
-        "`school rotate` replaces what is generated or renewed; see the [how-to](../how-to/rotate.md).",
+        "`school rotate` replaces what is generated or renewed, never what is fixed; see the "
+        "[how-to](../how-to/rotate.md).",
         _table(
             ["secret", "what it is for", "a new one is"],
             [[f"`{secret.name}`", secret.what, secret.kind] for secret in secrets],

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from schoolstack.messages import say
 
-Kind = Literal["generated", "renewed", "provided", "files", "kept"]
+Kind = Literal["generated", "renewed", "provided", "files", "kept", "fixed"]
 
 # Stands for the key of the inventory itself, which is no secret in the inventory.
 VAULT_KEY = "vault_key"
@@ -23,7 +23,8 @@ class Secret:
         what: what it is for.
         kind: who makes a new one: ``generated`` in the inventory, ``renewed`` by the servers themselves,
             ``provided`` by somebody outside, or handed in as ``files``; ``kept`` is generated too, but what
-            the old one opened is still needed, so the new one has to open it before it takes the place.
+            the old one opened is still needed, so the new one has to open it before it takes the place;
+            ``fixed`` is generated once, since the application cannot open with another what it keeps.
         group: the group of the servers where it is used.
         role: the role that knows whether it works.
         door: the entry point of that role.
