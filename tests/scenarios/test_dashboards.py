@@ -26,7 +26,11 @@ from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.state import run
 from schoolstack.signin import Browser, SignIn, Totp, claims, sign_in, tokens
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root"),
+    # A school with all its metrics, and Grafana's role from installation to removal.
+    pytest.mark.slow,
+]
 
 SERVER = "boards-server"
 FIRST, NEXT, BROKEN = "13.2.3", "13.2.4", "13.2.5"
