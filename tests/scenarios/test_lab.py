@@ -109,6 +109,18 @@ def test_up_again_changes_nothing(lab: Lab, server: str) -> None:
     )
 
 
+def test_a_host_has_all_processors_whoever_starts_it(lab: Lab) -> None:
+    """Playbooks start hosts, too, and Mitogen ties what they run to one processor."""
+    name = "selftest-tied"
+    program = [sys.executable, "-m", "schoolstack.cli", "host", "up", name]
+    environment = {**os.environ, "SCHOOLSTACK_STATE": str(lab.state.root)}
+    subprocess.run(["taskset", "--cpu-list", "0", *program], env=environment, check=True)
+    try:
+        assert int(on(lab, name, "nproc")) == len(os.sched_getaffinity(1))
+    finally:
+        lab.down(name)
+
+
 def test_ansible_reaches_it_and_checks_its_host_key(lab: Lab, server: str) -> None:
     ansible = Path(sys.executable).with_name("ansible")
     command = [str(ansible), "--inventory", str(lab.inventory(server)), "server", "--module-name", "ping"]

@@ -62,6 +62,8 @@ class Machine:
             nspawn: further options of systemd-nspawn.
             log: a file for the console.
         """
+        # Who starts it may be tied to one processor, as Mitogen ties what playbooks run; a machine is not.
+        os.sched_setaffinity(0, os.sched_getaffinity(1))
         command = [
             "unshare",
             "--mount",
