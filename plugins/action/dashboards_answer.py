@@ -15,24 +15,7 @@ short_description: Every question of every dashboard has an answer
 description:
     - Has M(dashboard_queries) ask them on the server, and fails with a sentence for each without an answer.
 author: Schoolstack contributors
-options:
-    folder:
-        description: Where the dashboards lie, in folders.
-        type: path
-        required: true
-    url:
-        description: Prometheus' address on its own server.
-        type: str
-        required: true
-    wait_s:
-        description: How long it may take until everything has an answer, in seconds.
-        type: int
-        required: true
-    before:
-        description: Command that has the server look at itself first, so that what is new is measured.
-        type: list
-        elements: str
-        default: []
+extends_documentation_fragment: [dashboards]
 """
 
 RETURN = r"""

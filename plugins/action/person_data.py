@@ -14,16 +14,8 @@ description:
     - Reads from the records which module of this project each application has for it, and runs that.
     - Returns what belongs in no log. Give its task C(no_log).
 author: Schoolstack contributors
+extends_documentation_fragment: [person]
 options:
-    do:
-        description: What to do.
-        type: str
-        choices: [show, export, erase]
-        required: true
-    username:
-        description: The person's username.
-        type: str
-        required: true
     signs_in:
         description: >-
           Only applications that sign people in through the school's sign-in, or only the sign-in itself; all

@@ -22,24 +22,8 @@ description:
     - Asks again and again, since what has just been installed is not measured yet.
     - Asks nothing where the dashboards are those that had all their answers the last time.
 author: Schoolstack contributors
+extends_documentation_fragment: [dashboards]
 options:
-    folder:
-        description: Where the dashboards lie, in folders.
-        type: path
-        required: true
-    url:
-        description: Prometheus' address on its own server.
-        type: str
-        required: true
-    wait_s:
-        description: How long it may take until everything has an answer, in seconds.
-        type: int
-        required: true
-    before:
-        description: Command that has the server look at itself first, so that what is new is measured.
-        type: list
-        elements: str
-        default: []
     remember:
         description: File that says which dashboards had all their answers.
         type: path

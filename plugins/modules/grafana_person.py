@@ -14,16 +14,8 @@ description:
     - The door through which C(playbooks/person.yml) reaches Grafana. Runs on Grafana's own server.
     - Grafana's own administrator is nobody of the school, and is never found.
 author: Schoolstack contributors
+extends_documentation_fragment: [person]
 options:
-    do:
-        description: What to do.
-        type: str
-        choices: [show, export, erase]
-        required: true
-    username:
-        description: The person's username.
-        type: str
-        required: true
     url:
         description: Grafana's address on its own server.
         type: str

@@ -14,17 +14,8 @@ description:
     - The door through which C(playbooks/person.yml) reaches Keycloak. Runs on Keycloak's own host.
     - Coordinators and accounts of programs are never erased.
 author: Schoolstack contributors
-extends_documentation_fragment: [keycloak_admin]
+extends_documentation_fragment: [keycloak_admin, person]
 options:
-    do:
-        description: What to do.
-        type: str
-        choices: [show, export, erase]
-        required: true
-    username:
-        description: The person's username.
-        type: str
-        required: true
     realm:
         description: The realm of the school.
         type: str

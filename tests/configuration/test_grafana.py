@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from schoolstack.reference.declarations import resolved
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles" / "grafana"
-VECTOR = ROOT.parent / "shared" / "vectors" / "grafana_defaults.json"
 # A switch that is off or on by itself, depending on other things; its default in the list is empty.
 SWITCHES = {("unified_alerting", "enabled")}
 # Numbers whose default, no limit, is empty.
@@ -65,11 +65,8 @@ def ini() -> dict[tuple[str, str], str]:
 
 
 @pytest.fixture(scope="module")
-def defaults() -> dict[tuple[str, str], str]:
-    if not VECTOR.exists():
-        pytest.skip("the published key list is not beside this clone")
-    keys = json.loads(VECTOR.read_text(encoding="utf-8"))["keys"]
-    return {(one["section"], one["key"]): one["default"] for one in keys}
+def defaults(published: Callable[[str], Any]) -> dict[tuple[str, str], str]:
+    return {(one["section"], one["key"]): one["default"] for one in published("grafana_defaults")["keys"]}
 
 
 def fits(place: tuple[str, str], value: str, default: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -12,17 +13,14 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles" / "keycloak"
-VECTOR = ROOT.parent / "shared" / "vectors" / "keycloak_options.json"
 # spi-<spi>--<provider>--<property>, the form since 26.3.
 SPI = re.compile(r"spi-[a-z0-9-]+--[a-z0-9-]+--[a-z0-9-]+")
 DURATION = re.compile(r"\d+(ms|s|m|h|d)")
 
-pytestmark = pytest.mark.skipif(not VECTOR.exists(), reason="the published key list is not beside this clone")
-
 
 @pytest.fixture(scope="module")
-def options() -> dict[str, dict]:
-    return {option["option"]: option for option in json.loads(VECTOR.read_text(encoding="utf-8"))["options"]}
+def options(published: Callable[[str], Any]) -> dict[str, dict]:
+    return {option["option"]: option for option in published("keycloak_options")["options"]}
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from looks import RULES, needs_chromium
+from playwright.sync_api import Browser, Page, expect
 from practice import Practice, served
 
 from schoolstack.deployment import ROOT
@@ -17,29 +17,13 @@ from schoolstack.labs.lesson import names
 from schoolstack.labs.page.links import TRAINER
 from schoolstack.labs.page.server import Site
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="this distribution has Chromium only as a snap")
+pytestmark = needs_chromium
 
 WIDTHS = {"phone": (360, 740), "tablet": (768, 1024), "desktop": (1440, 900)}
-# What WCAG 2.2 asks at level AA, and what axe-core holds for good practice.
-RULES = {
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"],
-    "resultTypes": ["violations"],
-}
 # CSS pixels, of WCAG 2.2's success criterion 2.5.5 (level AAA): a finger on a tablet.
 FINGER = 44
 # Milliseconds a page may take to show what its server knows: two quick looks and some.
 SOON = 10_000
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

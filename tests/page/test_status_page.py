@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ import lxml.html
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from looks import RULES, needs_chromium
+from playwright.sync_api import Browser
 from statuspage_played import SETTINGS, TITLES, program, prometheus, seen, series, shown
 
 WORDS = SETTINGS["words"]
@@ -26,10 +25,6 @@ STATES = {
         "since": [series(time.time() - 600, application="portal")],
     },
     "unknown": {"opens": OPENS[::2]},
-}
-RULES = {
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"],
-    "resultTypes": ["violations"],
 }
 
 
@@ -128,20 +123,7 @@ def test_it_speaks_the_language_of_the_browser(tmp_path: Path, accepted: str, la
         assert requests.head(f"{url}/en", timeout=5).content == b""
 
 
-CHROMIUM = shutil.which("chromium")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.mark.skipif(not CHROMIUM, reason="this distribution has Chromium only as a snap")
+@needs_chromium
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 768), ("light", 1440), ("dark", 360)])
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_axe_finds_nothing(chromium: Browser, tmp_path: Path, language: str, scheme: Any, width: int) -> None:
