@@ -227,3 +227,8 @@ def test_a_lock_survives_the_removal_of_its_file(tmp_path: Path) -> None:
         path.unlink()
     with state.file_lock(path):
         assert path.exists()
+
+
+def test_what_a_program_says_need_not_be_text() -> None:
+    """A keeper of backups greets in HTTP/2, whose frames are bytes."""
+    assert state.run(["printf", r"a\372\n"]) == "a\N{REPLACEMENT CHARACTER}\n"

@@ -367,7 +367,9 @@ class Lab:
 
     def _ssh(self, host: Host, command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         words = [*self.ssh_command(host.name), command]
-        return subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            words, input=stdin, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
 
     def _introduce(self, newcomer: Host) -> None:
         """Write the names of a scenario's hosts into /etc/hosts of those that run."""

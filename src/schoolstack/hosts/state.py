@@ -155,12 +155,14 @@ def run(command: Sequence[str], *, stdin: str = "") -> str:
     """Run a program to its end.
 
     Returns:
-        Its standard output.
+        Its standard output, with U+FFFD for what is not text.
 
     Raises:
         SchoolError: with its last words, when it fails.
     """
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise SchoolError(f"{shlex.join(command[:3])} failed: {last}")
