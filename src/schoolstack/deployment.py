@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
@@ -159,6 +160,20 @@ class Deployment:
             f"{_ADMIN_API.read_text(encoding='utf-8')}\n{_ADMIN_SIGN_IN}\nprint(json.dumps({expression}))"
         )
         return json.loads(run([*self.lab.ssh_command(self.name), "python3 -"], stdin=program))
+
+    def ask_prometheus(self, path: str, **parameters: str) -> Any:
+        """Return what Prometheus answers, asked on the server that watches, where alone it answers.
+
+        Args:
+            path: of its HTTP API, such as ``query`` (prometheus.io, "HTTP API").
+            parameters: of the question, such as ``query="up"``.
+
+        Raises:
+            SchoolError: when it does not answer, or not with what was asked for.
+        """
+        url = f"http://127.0.0.1:9090/api/v1/{path}?{urlencode(parameters)}"
+        program = f"import urllib.request as r; print(r.urlopen({url!r}).read().decode())"
+        return json.loads(run([*self.lab.ssh_command(self.name), "python3 -"], stdin=program))["data"]
 
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import jmespath
 import pytest
@@ -80,12 +79,6 @@ class School(Deployment):
         if done.totp:
             self.totp[role] = done.totp
         return done
-
-    def answers(self, path: str, **parameters: str) -> Any:
-        """Return what Prometheus answers, on the server, where alone it does."""
-        url = f"http://127.0.0.1:9090/api/v1/{path}?{urlencode(parameters)}"
-        ask = f"import urllib.request as r; print(r.urlopen({url!r}).read().decode())"
-        return json.loads(run([*self.lab.ssh_command(self.name), "python3 -"], stdin=ask))["data"]
 
     def sql(self, statement: str) -> str:
         """Return what a statement gives in Grafana's database."""
@@ -175,9 +168,9 @@ def test_every_query_of_every_dashboard_has_an_answer(school: School) -> None:
     assert len(asked) > 60
     left, deadline = asked, time.monotonic() + MEASURED_S
     while left:
-        left = [query for query in left if not school.answers("query", query=query.expr)["result"]]
+        left = [query for query in left if not school.ask_prometheus("query", query=query.expr)["result"]]
         assert time.monotonic() < deadline, left
-    known = set(school.answers("label/__name__/values"))
+    known = set(school.ask_prometheus("label/__name__/values"))
     # Of a room nothing is told where there is none.
     unknown = {name for query in asked for name in metrics(query.expr)} - known
     assert {name for name in unknown if not name.startswith("schoolstack_seat_")} == set()
@@ -189,7 +182,7 @@ def test_a_light_on_the_first_screen_is_what_health_says(school: School) -> None
     ]
     school.shell("schoolstack-backup run >/dev/null; systemctl start schoolstack-findings")
     deadline = time.monotonic() + MEASURED_S
-    while school.answers("query", query=state)["result"][0]["value"][1] != "0":
+    while school.ask_prometheus("query", query=state)["result"][0]["value"][1] != "0":
         assert time.monotonic() < deadline
         time.sleep(1)
 

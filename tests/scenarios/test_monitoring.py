@@ -73,14 +73,9 @@ def get(school: Deployment, url: str, **parameters: str) -> Any:
     )
 
 
-def asked(school: Deployment, path: str, **parameters: str) -> Any:
-    """Return what Prometheus answers to a question."""
-    return get(school, f"http://127.0.0.1:9090/api/v1/{path}", **parameters)["data"]
-
-
 def value(school: Deployment, query: str) -> float:
     """Return the one number that a query gives."""
-    [found] = asked(school, "query", query=query)["result"]
+    [found] = school.ask_prometheus("query", query=query)["result"]
     return float(found["value"][1])
 
 
@@ -134,7 +129,7 @@ def test_every_target_answers(school: Deployment) -> None:
     ]
 
     def answering(school: Deployment) -> bool:
-        targets = asked(school, "targets")["activeTargets"]
+        targets = school.ask_prometheus("targets")["activeTargets"]
         found = sorted((one["labels"]["job"], one["labels"].get("application", "")) for one in targets)
         return found == expected and all(one["health"] == "up" for one in targets)
 
@@ -149,7 +144,7 @@ def test_every_target_answers(school: Deployment) -> None:
 def test_a_server_looks_at_the_page_that_tells_whether_an_application_works(school: Deployment) -> None:
     """The first page of a sign-in server opens, too, when nobody can sign in."""
     said = 'check="page",sentence=~".*/openid-configuration antwoordt"'
-    wait_until(school, lambda s: asked(s, "query", query=f"schoolstack_finding{{{said}}}")["result"])
+    wait_until(school, lambda s: s.ask_prometheus("query", query=f"schoolstack_finding{{{said}}}")["result"])
 
 
 def test_nothing_of_it_can_be_reached_from_outside(school: Deployment) -> None:
@@ -520,6 +515,10 @@ def test_an_application_that_is_removed_is_watched_no_longer(school: Deployment)
     school.play("remove", app="portal")
     wait_until(
         school,
-        lambda s: not [one for one in asked(s, "targets")["activeTargets"] if "portal" in str(one["labels"])],
+        lambda s: (
+            not [
+                one for one in s.ask_prometheus("targets")["activeTargets"] if "portal" in str(one["labels"])
+            ]
+        ),
     )
     assert "portal" not in school.shell("ls /etc/prometheus/school/targets /etc/prometheus/school/rules")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,14 +13,13 @@ from pathlib import Path
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
-from lab_school import kill
+from lab_school import inventory, kill
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.lab import Lab
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
-INVENTORY = ROOT / "inventories" / "demo"
 FINGERPRINT = (Path(__file__).parent / "fingerprint.sh").read_text(encoding="utf-8")
 
 # Moments spread over the run, as the share of the tasks of an undisturbed one that have begun.
@@ -94,25 +94,28 @@ class FirstRun:
 
 
 @pytest.fixture(scope="module")
-def first() -> Iterator[FirstRun]:
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRun]:
+    school = inventory(tmp_path_factory.mktemp("school"), "keycloak", "portal")
     lab = Lab()
     lab.down("undisturbed-server")
     lab.up("undisturbed-server")
     try:
-        deployment = Deployment(INVENTORY, "undisturbed-server", lab)
+        deployment = Deployment(school, "undisturbed-server", lab)
         with ProcessList() as processes:
             output = site(deployment, "-vvv", "--diff")
         yield FirstRun(deployment, output, processes.seen)
     finally:
         lab.down("undisturbed-server")
+        shutil.rmtree(school)
 
 
 @pytest.fixture(scope="module")
 def secrets(first: FirstRun) -> dict[str, str]:
     """Every secret of the school, in clear."""
-    key = (INVENTORY / ".vault-key").read_bytes().strip()
+    folder = first.deployment.inventory
+    key = (folder / ".vault-key").read_bytes().strip()
     vault = VaultLib([("default", VaultSecret(key))])
-    files = sorted((INVENTORY / "secrets").glob("*.vault"))
+    files = sorted((folder / "secrets").glob("*.vault"))
     found = {file.stem: vault.decrypt(file.read_bytes()).decode().strip() for file in files}
     assert "keycloak_database" in found
     assert all(len(secret) >= 24 for secret in found.values())
@@ -166,7 +169,7 @@ def test_a_run_killed_at_ten_moments_ends_like_an_undisturbed_one(first: FirstRu
     lab.down("killed-server")
     lab.up("killed-server")
     try:
-        killed = Deployment(INVENTORY, "killed-server", lab)
+        killed = Deployment(first.deployment.inventory, "killed-server", lab)
         for moment in MOMENTS:
             site(killed, kill_after=max(1, int(first.output.begun * moment)))
         site(killed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus import asked, series, wait_until
+from prometheus import series, wait_until
 
 from schoolstack.deployment import Deployment, run_playbook
 from schoolstack.signin import SignInError
@@ -36,7 +36,7 @@ def test_everything_of_both_servers_is_asked_and_answers(sso: Deployment) -> Non
     )
 
     def answering() -> bool:
-        targets = asked(sso, "targets", state="active")["activeTargets"]
+        targets = sso.ask_prometheus("targets", state="active")["activeTargets"]
         labels = [one["labels"] for one in targets]
         found = sorted((one["job"], one["server"], one.get("application", "")) for one in labels)
         return found == expected and all(one["health"] == "up" for one in targets)

@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 from schoolstack.deployment import ROOT, Deployment
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
 
 SERVER = "bench-server"
 DEPLOYED = "deployed"
+# The school's dials, which only their own part of the bench measures.
+DIALS = ("monitoring", "statuspage")
 BOARD = "keycloak_heap_mb: 512\npostgresql_memory_gb: 4\n"
 
 # The Python of Ansible's other programs.
@@ -36,7 +40,14 @@ class Bench:
             shutil.copytree(ROOT / "inventories" / "demo", self.inventory, ignore=kept)
             # Sized as on a board with 4 GB, whatever this machine has.
             (self.inventory / "group_vars" / "all" / "board.yml").write_text(BOARD, encoding="utf-8")
+        self.watch(on=False)
         self.deployment = Deployment(self.inventory, SERVER, self.lab)
+
+    def watch(self, *, on: bool) -> None:
+        """Have the dials in the inventory, as the demo has them, or not."""
+        hosts = yaml.safe_load((ROOT / "inventories" / "demo" / "hosts.yml").read_text(encoding="utf-8"))
+        kept = {name: group for name, group in hosts.items() if on or name not in DIALS}
+        (self.inventory / "hosts.yml").write_text(yaml.safe_dump(kept), encoding="utf-8")
 
     def fresh(self) -> Deployment:
         """Return the school on a host as it comes from the image."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from schoolstack.bench import backup, first, lab, memory, morning, roster, second
+from schoolstack.bench import backup, dials, first, lab, memory, morning, roster, second
 from schoolstack.bench.bench import SERVER, Bench
 from schoolstack.bench.report import table, write
 from schoolstack.deployment import ROOT
@@ -18,6 +18,7 @@ PARTS: dict[str, ModuleType] = {
     "morning": morning,
     "memory": memory,
     "backup": backup,
+    "dials": dials,
 }
 REPORT = ROOT / "docs" / "bench.md"
 

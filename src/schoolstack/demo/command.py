@@ -26,6 +26,9 @@ VISITORS = ("ict", "teacher", "pupil")
 # Where a browser on this machine finds the school.
 HERE = "127.0.0.1"
 
+# Seconds within which all that is watched has been asked: Prometheus asks each minute or more often.
+ASKED_S = 150
+
 
 @dataclass
 class Row:
@@ -100,6 +103,7 @@ def up() -> int:
         report.changed += school.play("roster", roster_apply=True).changed
     with report.part("visit"):
         _visit(school, report)
+        report.check(say("demo.dials"), say("demo.dials_where", about="Prometheus"), lambda: _dials(school))
     report.show()
     return _close(school, report)
 
@@ -163,6 +167,27 @@ def _door(page: Page, allowed: bool) -> str:
     return say("demo.open" if opened else "demo.closed")
 
 
+def _dials(school: Deployment) -> str:
+    """Return what the monitoring knows, as soon as everything that it watches has answered."""
+    deadline = time.monotonic() + ASKED_S
+    while True:
+        targets = school.ask_prometheus("targets", state="active")["activeTargets"]
+        silent = [target["scrapeUrl"] for target in targets if target["health"] != "up"]
+        if not silent:
+            break
+        if time.monotonic() > deadline:
+            raise SchoolError(say("demo.silent", about=", ".join(silent)))
+        time.sleep(1)
+    told = [
+        alert["annotations"]["sentence"]
+        for alert in school.ask_prometheus("alerts")["alerts"]
+        if alert["state"] == "firing" and "sentence" in alert["annotations"]
+    ]
+    if told:
+        return say("demo.told", count=len(targets), told="; ".join(told))
+    return say("demo.watched", count=len(targets))
+
+
 def _close(school: Deployment, report: Report) -> int:
     """Say in a sentence how it ended, and what to do next."""
     bad = sum(not row.good for row in report.rows)
@@ -171,7 +196,15 @@ def _close(school: Deployment, report: Report) -> int:
         print(say("demo.bad", count=bad))
         return 1
     print(say("demo.unchanged") if not report.changed else say("demo.good", count=report.changed))
-    print(say("demo.next", start=school.url("portal"), ca=school.ca, sheets=sheets.folder(INVENTORY)))
+    print(
+        say(
+            "demo.next",
+            start=school.url("portal"),
+            status=school.url("statuspage"),
+            ca=school.ca,
+            sheets=sheets.folder(INVENTORY),
+        )
+    )
     return 0
 
 
