@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import os
 import subprocess
 
@@ -92,7 +93,10 @@ def seconds(timestamp: str) -> float:
 
 
 def needed(
-    state: dict[str, str], files: list[str], reload_files: list[str] | None = None
+    state: dict[str, str],
+    files: list[str],
+    reload_files: list[str] | None = None,
+    drop_ins: list[str] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Decide what has to be done.
 
@@ -100,11 +104,14 @@ def needed(
         state: what systemd says of the unit, PROPERTIES.
         files: what the unit reads when it starts.
         reload_files: what it reads when it is reloaded.
+        drop_ins: what is laid down in ``/etc`` for the unit beside its own file.
 
     Returns:
         The systemctl verbs in their order, and the files that want a restart or a reload.
     """
-    described_anew = state["NeedDaemonReload"] == "yes" or not state["FragmentPath"]
+    # The systemd of Debian 12 does not say that it needs a reload when a unit gets its first drop-in.
+    unread = set(drop_ins or []) - set(state["DropInPaths"].split())
+    described_anew = bool(unread) or state["NeedDaemonReload"] == "yes" or not state["FragmentPath"]
     verbs = ["daemon-reload"] if described_anew else []
     if state["UnitFileState"] not in ENABLED:
         verbs.append("enable")
@@ -137,7 +144,8 @@ def main() -> None:
     show = ["systemctl", "show", "--timestamp=us+utc", "--property", PROPERTIES, name]
     output = subprocess.run(show, check=True, capture_output=True, text=True).stdout
     state = dict(line.split("=", 1) for line in output.splitlines())
-    verbs, because = needed(state, module.params["files"], module.params["reload_files"])
+    drop_ins = glob.glob(f"/etc/systemd/system/{name}.d/*.conf")
+    verbs, because = needed(state, module.params["files"], module.params["reload_files"], drop_ins)
     if verbs and not module.check_mode:
         # Earlier attempts count against the unit's start limit; what was wrong then may have been put right.
         subprocess.run(["systemctl", "reset-failed", name], check=False, capture_output=True)

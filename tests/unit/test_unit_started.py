@@ -53,6 +53,14 @@ def test_does_what_is_needed_and_no_more(state, verbs):
     assert unit_started.needed(state, []) == (verbs, [])
 
 
+def test_a_first_drop_in_is_read_where_systemd_does_not_notice_it():
+    drop_in = "/etc/systemd/system/example.service.d/school.conf"
+    known = {**RUNNING, "DropInPaths": drop_in}
+    assert unit_started.needed(RUNNING, [], drop_ins=[drop_in]) == (["daemon-reload", "restart"], [])
+    assert unit_started.needed(STOPPED, [], drop_ins=[drop_in]) == (["daemon-reload", "start"], [])
+    assert unit_started.needed(known, [], drop_ins=[drop_in]) == ([], [])
+
+
 def test_a_newer_file_wants_a_restart(tmp_path):
     file = tmp_path / "example.conf"
     file.touch()
