@@ -17,7 +17,7 @@ demo-down:
 # Lint, then everything but what is marked slow, two files at a time: a scenario mostly waits.
 test: lint
 	@.ci/bootstrap test
-	@$(ROOT) pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(ROOT) pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 10
 
 test-all: lint
 	@.ci/bootstrap test
