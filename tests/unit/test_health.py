@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -272,15 +273,47 @@ def test_the_database_server_is_asked_where_an_application_needs_it(monkeypatch,
     assert program.database([{}]) == ""
 
 
-def test_security_updates_are_told_from_others(monkeypatch):
+@pytest.fixture
+def apt(tmp_path, monkeypatch):
+    """What apt says, in a list so that it can be changed, and a file that it reads."""
+    reads = tmp_path / "status"
+    reads.touch()
+    monkeypatch.setattr(program, "APT_READS", (reads, tmp_path / "nowhere"))
+    monkeypatch.setattr(program, "APT_SAID", tmp_path / "run" / "updates.json")
+    said = [""]
+    monkeypatch.setattr(program, "output", lambda *_: said[0])
+    return said, reads
+
+
+def test_security_updates_are_told_from_others(apt):
     text = """\
 Inst openssl [3.0.15-1~deb12u1] (3.0.16-1~deb12u1 Debian-Security:12/oldstable-security [amd64])
 Inst bash [5.2-1] (5.2-2 Debian:12.9/oldstable [amd64])
 Inst libc6 [2.39-0ubuntu8] (2.39-0ubuntu8.3 Ubuntu:24.04/noble-updates, Ubuntu:24.04/noble-security [amd64])
 Conf openssl (3.0.16-1~deb12u1 Debian-Security:12/oldstable-security [amd64])
 """
-    monkeypatch.setattr(program, "output", lambda *_: text)
+    apt[0][0] = text
     assert program.security_updates() == ["libc6", "openssl"]
+
+
+def test_apt_is_asked_again_when_what_it_reads_has_changed(apt):
+    said, reads = apt
+    waiting = "Inst openssl [3.0] (3.1 Debian-Security:13/stable-security [amd64])\n"
+    assert program.security_updates() == [], "an apt that could not look is asked again"
+    said[0] = waiting
+    assert program.security_updates() == ["openssl"]
+    said[0] = "Reading package lists...\n"
+    assert program.security_updates() == ["openssl"]
+    os.utime(reads, (0, 0))
+    assert program.security_updates() == []
+
+
+@pytest.mark.parametrize("kept", ["", "{}", "[]", '{"of": 1}', "\xff"])
+def test_what_is_damaged_is_not_relied_on(apt, kept):
+    program.APT_SAID.parent.mkdir()
+    program.APT_SAID.write_text(kept)
+    apt[0][0] = "Inst openssl [3.0] (3.1 Debian-Security:13/stable-security [amd64])\n"
+    assert program.security_updates() == ["openssl"]
 
 
 @pytest.fixture

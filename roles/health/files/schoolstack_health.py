@@ -43,6 +43,15 @@ LISTS = (
     Path("/var/lib/apt/periodic/update-stamp"),
     Path("/var/lib/apt/lists"),
 )
+# What apt's answer about updates follows from, and where the answer is kept until one of them changes.
+APT_READS = tuple(
+    Path(path)
+    for path in (
+        "/var/lib/dpkg/status", "/var/lib/apt/lists", "/var/lib/apt/extended_states", "/etc/apt/apt.conf.d",
+        "/etc/apt/sources.list", "/etc/apt/sources.list.d", "/etc/apt/preferences", "/etc/apt/preferences.d",
+    )
+)  # fmt: skip
+APT_SAID = Path("/run/schoolstack-health/updates.json")
 # Where data grows; those on the same file system are one disk.
 PLACES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/opt", "/srv")
 
@@ -441,9 +450,27 @@ def backup() -> Seen:
 
 
 def security_updates() -> list[str]:
-    """Return the packages for which the lists that are here know a security update."""
+    """Return the packages for which the lists that are here know a security update.
+
+    Apt takes seconds to say so on a small board, so it is asked again only when something has changed.
+    """
+    of = [changed(path) for path in APT_READS]
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        said = json.loads(APT_SAID.read_text(encoding="utf-8"))
+        if said["of"] == of:
+            return list(said["packages"])
     text = output("apt-get", "--simulate", "--option=Debug::NoLocking=true", "dist-upgrade")
-    return sorted(set(re.findall(r"^Inst (\S+) .*(?:Debian-Security:|-security[ ,\])])", text, re.MULTILINE)))
+    packages = sorted(
+        set(re.findall(r"^Inst (\S+) .*(?:Debian-Security:|-security[ ,\])])", text, re.MULTILINE))
+    )
+    # An apt that says nothing at all could not look.
+    if text:
+        with contextlib.suppress(OSError):
+            APT_SAID.parent.mkdir(mode=0o755, exist_ok=True)
+            fresh = APT_SAID.with_name(f"updates.{os.getpid()}")
+            fresh.write_text(json.dumps({"of": of, "packages": packages}), encoding="utf-8")
+            fresh.replace(APT_SAID)
+    return packages
 
 
 def changed(path: Path) -> float:
