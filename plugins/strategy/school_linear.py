@@ -18,6 +18,7 @@ DOCUMENTATION = """
 """
 
 try:
+    from ansible_mitogen import affinity
     from ansible_mitogen.strategy import StrategyMixin
 except ImportError:
 
@@ -25,6 +26,8 @@ except ImportError:
         """The linear strategy, unchanged."""
 
 else:
+    # Mitogen would tie all work of every run to the last of two processors, and leave the other idle.
+    affinity.policy = affinity.Policy()
 
     class StrategyModule(StrategyMixin, Linear):
         """The linear strategy over Mitogen."""

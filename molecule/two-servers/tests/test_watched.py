@@ -161,10 +161,6 @@ def test_a_school_in_which_nobody_watches_any_more_has_nothing_of_it_open(
         assert not re.search(r":(9999|1953[12])\b", server.shell("ss -Hltn"))
         assert "servers." not in server.shell("cat /etc/hosts")
         assert server.shell("systemctl list-units --plain --no-legend --state=failed") == ""
-        assert (
-            server.shell(
-                "systemctl list-unit-files --state=enabled --no-legend 'prometheus*' 'systemd-journal-*'"
-            )
-            == ""
-        )
+        enabled = "systemctl list-unit-files --state=enabled --no-legend 'prometheus*' 'systemd-journal-*'"
+        assert server.shell(f"{enabled} || true") == ""
     assert run_playbook("site", [inventory]).changed == 0
