@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import datetime
+import errno
 import importlib.util
 import io
 import json
@@ -401,6 +402,51 @@ def test_a_power_cut_between_two_moves_is_made_good(
             getattr(fetched, step)()
     if step == "make_room":
         fetched.make_room()
+    fetched.move_in()
+    assert holds(fetched) == NEW
+
+
+@pytest.mark.parametrize("cut", ["", "cp", "part", "rmtree"])
+def test_a_folder_that_a_disk_in_layers_does_not_rename_is_copied(
+    program: SimpleNamespace, fetched: object, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    """As on a Raspberry Pi with a protected card; a power cut on the way loses nothing."""
+    real, lower = Path.replace, fetched.here / "folder"
+
+    def replace(self: Path, target: Path) -> Path:
+        if self == lower:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return real(self, target)
+
+    def stop(*_words: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    def stop_at_part(self: Path, target: Path) -> Path:
+        return stop() if self.suffix == ".part" else replace(self, target)
+
+    def remove_half(folder: Path, **_more: object) -> None:
+        if folder == lower:
+            (folder / "both").unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", replace)
+    (lower / "second").write_text("old")
+    lower.chmod(0o750)
+    if cut:
+        with monkeypatch.context() as power:
+            power.setattr(*{
+                "cp": (program.folders.subprocess, "run", stop),
+                "part": (Path, "replace", stop_at_part),
+                "rmtree": (program.folders.shutil, "rmtree", remove_half),
+            }[cut])  # fmt: skip
+            with pytest.raises(KeyboardInterrupt):
+                fetched.make_room()
+    fetched.make_room()
+    assert holds(fetched) == {}
+    kept = fetched._aside(program.folders.REPLACED)
+    assert sorted(path.name for path in kept.iterdir()) == ["folder", "old"]
+    assert sorted(path.name for path in (kept / "folder").iterdir()) == ["both", "second"]
+    assert (kept / "folder").stat().st_mode & 0o777 == 0o750
     fetched.move_in()
     assert holds(fetched) == NEW
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import json
 import os
 import pwd
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,7 +73,7 @@ class Place:
         aside = self._aside(REPLACED)
         aside.mkdir(mode=0o700, exist_ok=True)
         for child in self._present():
-            child.replace(aside / child.name)
+            _move(child, aside / child.name)
         sync(aside)
         sync(self.here if self.is_folder else self.here.parent)
 
@@ -144,6 +146,28 @@ def give(tree: Path, owners: Owners) -> None:
             os.chown(path, *wanted, follow_symlinks=False)
             if not path.is_symlink():
                 path.chmod(found.st_mode & 0o7777)  # a change of owner takes away set-user-id
+
+
+def _move(here: Path, there: Path) -> None:
+    """Move a file or folder on one disk; may be repeated.
+
+    A disk in layers, such as a Raspberry Pi's whose card is protected, does not rename the folders of its
+    lower layer (overlayfs without redirect_dir): they are copied, and removed once the copy is whole.
+    """
+    try:
+        here.replace(there)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Where it is there already, a power cut stopped the removal.
+        if not there.exists():
+            part = there.with_name(f"{there.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            subprocess.run(["cp", "--archive", "--no-target-directory", here, part], check=True)
+            os.sync()
+            part.replace(there)
+            sync(there.parent)
+        shutil.rmtree(here)
 
 
 def free(path: Path) -> int:
