@@ -352,7 +352,7 @@ def fetched(program: SimpleNamespace, tmp_path: Path) -> object:
     (tmp_path / "data" / "old").write_text("old")
     (tmp_path / "data" / "folder" / "both").write_text("old")
     place = program.folders.Place.of(str(tmp_path / "data"))
-    new = place._fetched
+    new = place.fetched
     (new / "folder").mkdir(parents=True)
     (new / "folder" / "both").write_text("new")
     (new / "new").write_text("new")
@@ -455,14 +455,57 @@ def test_a_file_takes_its_place_too(program: SimpleNamespace, tmp_path: Path) ->
     (tmp_path / "file").write_text("old")
     (tmp_path / "other").write_text("stays")
     place = program.folders.Place.of(str(tmp_path / "file"))
-    place._fetched.parent.mkdir(parents=True)
-    place._fetched.write_text("new")
+    place.fetched.parent.mkdir(parents=True)
+    place.fetched.write_text("new")
     place.make_room()
     place.move_in()
     place.forget_replaced()
     assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} | {
         "sentences.json": ""
     } == {"file": "new", "other": "stays", "sentences.json": ""}
+
+
+class Restic:
+    """Restores what it is asked for, and counts how often it is started."""
+
+    def __init__(self, holds: dict[str, str]) -> None:
+        self.holds, self.started = holds, 0
+
+    def run(self, *words: str) -> str:
+        self.started += 1
+        [target] = [word.removeprefix("--target=") for word in words if word.startswith("--target=")]
+        for stored in (word.removeprefix("--include=") for word in words if word.startswith("--include=")):
+            for path, text in self.holds.items():
+                if f"{path}/".startswith(f"{stored}/"):
+                    file = Path(target) / path.lstrip("/")
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(text)
+        return ""
+
+
+def test_places_on_one_disk_are_fetched_in_one_go(program: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "list").write_text("old")
+    places = [program.folders.Place.of(str(tmp_path / name)) for name in ("data", "config", "list")]
+    places[0] = program.folders.Place(places[0].path, places[0].stored, is_folder=True)
+    restic = Restic({str(tmp_path / name): name for name in ("data/a", "config/b/c", "list", "other")})
+    for _ in range(2):  # a power cut has it begun again
+        program.folders.fetch(places, restic, "latest", {"users": {}, "groups": {}})
+    assert restic.started == 2
+    for place in places:
+        place.make_room()
+        place.move_in()
+        place.forget_replaced()
+    assert (tmp_path / "data" / "a").read_text() == "data/a"
+    assert (tmp_path / "config" / "b" / "c").read_text() == "config/b/c"
+    assert (tmp_path / "list").read_text() == "list"
+    assert not list(tmp_path.glob(".schoolstack*"))
+
+
+def test_what_a_backup_does_not_hold_is_said(program: SimpleNamespace, tmp_path: Path) -> None:
+    places = [program.folders.Place(str(tmp_path / name), str(tmp_path / name), True) for name in ("a", "b")]
+    with pytest.raises(program.words.RefusalError, match="b"):
+        program.folders.fetch(places, Restic({f"{tmp_path}/a/x": "x"}), "latest", {"users": {}, "groups": {}})
 
 
 def test_what_a_link_leads_to_is_backed_up(program: SimpleNamespace, tmp_path: Path) -> None:

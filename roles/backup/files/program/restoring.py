@@ -276,8 +276,7 @@ def _carry_out(
     phase = noted["phases"].get(name, "")
     if not phase:
         repository = Repository(settings)
-        for place in own:
-            place.fetch(repository, noted["snapshot"], noted["manifest"]["owners"])
+        folders.fetch(own, repository, noted["snapshot"], noted["manifest"]["owners"])
         fetch(repository)
         phase = _note(noted, name, FETCHED)
     if phase == FETCHED:
