@@ -483,7 +483,11 @@ class Restic:
         return ""
 
 
-def test_places_on_one_disk_are_fetched_in_one_go(program: SimpleNamespace, tmp_path: Path) -> None:
+def test_places_on_one_disk_are_fetched_in_one_go(
+    program: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(program.folders, "give", lambda tree, _owners: given.append(tree))
     (tmp_path / "config").mkdir()
     (tmp_path / "list").write_text("old")
     places = [program.folders.Place.of(str(tmp_path / name)) for name in ("data", "config", "list")]
@@ -492,6 +496,7 @@ def test_places_on_one_disk_are_fetched_in_one_go(program: SimpleNamespace, tmp_
     for _ in range(2):  # a power cut has it begun again
         program.folders.fetch(places, restic, "latest", {"users": {}, "groups": {}})
     assert restic.started == 2
+    assert given == [place.fetched for place in places] * 2
     for place in places:
         place.make_room()
         place.move_in()
