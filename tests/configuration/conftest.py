@@ -26,7 +26,7 @@ def published() -> Callable[[str], Any]:
     def read(name: str) -> Any:
         path: Path = VECTORS / f"{name}.json"
         if not path.exists():
-            pytest.skip(f"upstream's list {path.name} is no part of this project: lay it into {VECTORS}")
+            pytest.skip(f"nothing to compare with: upstream's own list of settings would be {path}")
         return json.loads(path.read_text(encoding="utf-8"))
 
     return read

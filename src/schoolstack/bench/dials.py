@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import statistics
 import time
 
 from schoolstack.bench.bench import Bench
 from schoolstack.bench.report import Part, Row, spread
-from schoolstack.bench.second import TIMES_SETUP
-from schoolstack.deployment import Deployment, Run
+from schoolstack.bench.second import TIMES_SETUP, run_again, tasks
+from schoolstack.deployment import Deployment
 from schoolstack.hosts.state import run
 
 TITLE = "The dials"
-RUNS = 7
 LOOKED_S = 600
 BEAT_S = 10
 MOST_MB = 350
@@ -51,33 +49,25 @@ print(json.dumps(used))
 def measure(bench: Bench) -> Part:
     """Add the dials, run again where nothing changes, and look for ten minutes at what they take."""
     deployment = bench.deployed()
-    without = _tasks(deployment.play("site"))
+    without = tasks(deployment.play("site"))
     bench.watch(on=True)
     try:
         added = deployment.play("site").seconds
-        site: list[float] = []
-        setup: list[float] = []
-        changed = 0
-        for _ in range(RUNS):
-            setup.append(bench.ansible("ansible", "server", "-m", "ansible.builtin.setup", bare=True))
-            run_again = deployment.play("site")
-            site.append(run_again.seconds)
-            changed += run_again.changed
-        most = TIMES_SETUP * _tasks(run_again) / without
-        ratios = [a / b for a, b in zip(site, setup, strict=True)]
+        again = run_again(bench)
+        most = TIMES_SETUP * again.tasks / without
         memory, percent = _footprint(deployment)
     finally:
         bench.watch(on=False)
     return Part(
         rows=[
             Row("adding them", f"{added:.0f} s"),
-            Row("changes of the run after it", str(changed), "0", changed == 0),
-            Row("`site.yml` with them", spread(site, "s")),
+            Row("changes of the run after it", str(again.changed), "0", again.changed == 0),
+            Row("`site.yml` with them", spread(again.site, "s")),
             Row(
                 "times a bare `ansible -m setup`",
-                spread(ratios, "times"),
+                spread(again.ratios, "times"),
                 f"at most {most:.1f} times",
-                statistics.median(ratios) <= most,
+                statistics.median(again.ratios) <= most,
             ),
             Row("their memory", f"{memory:.0f} MB", f"below {MOST_MB} MB", memory < MOST_MB),
             Row(
@@ -90,11 +80,6 @@ def measure(bench: Bench) -> Part:
         ],
         how=HOW.format(minutes=LOOKED_S // 60, beat=BEAT_S),
     )
-
-
-def _tasks(done: Run) -> int:
-    """Return how many tasks a run had that were not skipped."""
-    return int(re.findall(r"ok=(\d+)", done.said)[-1])
 
 
 def _used(deployment: Deployment) -> tuple[float, float]:
