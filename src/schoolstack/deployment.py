@@ -47,7 +47,10 @@ class Run:
 
 
 def playbook_command(
-    name: str, inventories: Sequence[Path], variables: Mapping[str, Any] | None = None
+    name: str,
+    inventories: Sequence[Path],
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
 ) -> list[str]:
     """Return the command that runs one of the project's playbooks, in the project's folder.
 
@@ -55,27 +58,36 @@ def playbook_command(
         name: the playbook without its ending, such as ``site``.
         inventories: what ``-i`` is given, the school's own first.
         variables: extra variables.
+        tags: the roles that alone are looked at; all when empty.
     """
     command = [str(Path(sys.executable).with_name("ansible-playbook")), f"playbooks/{name}.yml"]
     for inventory in inventories:
         command += ["-i", str(inventory)]
     if variables:
         command += ["-e", json.dumps(variables)]
+    if tags:
+        command += ["--tags", ",".join(tags)]
     return command
 
 
-def run_playbook(name: str, inventories: Sequence[Path], variables: Mapping[str, Any] | None = None) -> Run:
+def run_playbook(
+    name: str,
+    inventories: Sequence[Path],
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
+) -> Run:
     """Run one of the project's playbooks, its progress on standard output.
 
     Args:
         name: the playbook without its ending, such as ``site``.
         inventories: what ``-i`` is given, the school's own first.
         variables: extra variables.
+        tags: the roles that alone are looked at; all when empty.
 
     Raises:
         SchoolError: when it failed; the reason stands above.
     """
-    command = playbook_command(name, inventories, variables)
+    command = playbook_command(name, inventories, variables, tags)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     started = time.monotonic()
     changed = 0
@@ -133,11 +145,11 @@ class Deployment:
         """The server's IP address."""
         return self.lab.host(self.name).address
 
-    def play(self, playbook: str, **variables: Any) -> Run:
+    def play(self, playbook: str, tags: Sequence[str] = (), **variables: Any) -> Run:
         """Run a playbook on it; see :func:`run_playbook`."""
         # What is fetched for a test host goes when the test hosts go.
         os.environ.setdefault("SCHOOLSTACK_ARTEFACTS", str(self.lab.state.root / "artefacts"))
-        return run_playbook(playbook, self.inventories, variables)
+        return run_playbook(playbook, self.inventories, variables, tags)
 
     def shell(self, command: str) -> str:
         """Run a command on the server, as root.

@@ -102,6 +102,7 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_what_is_removed_leaves_nothing_but_its_data_and_finds_it_again(
     school: School, capfd: pytest.CaptureFixture[str]
 ) -> None:

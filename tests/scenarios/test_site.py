@@ -169,6 +169,7 @@ def test_no_secret_stands_in_a_file_that_others_may_read(first: FirstRun, secret
     assert found == ""
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_ten_moments_ends_like_an_undisturbed_one(first: FirstRun) -> None:
     lab = first.deployment.lab
     lab.down("killed-server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from schoolstack.bench.bench import Bench
 from schoolstack.bench.processes import peak
@@ -34,7 +35,7 @@ def measure(bench: Bench) -> Part:
     """Import a large school, import it again, and make a few accounts one by one."""
     source = bench.folder / "class-list"
     sample.write(source, classes=CLASSES, **ACCOUNTS)
-    variables = {
+    variables: dict[str, Any] = {
         "roster_source": str(source),
         "roster_sheets_dir": str(bench.folder / "sheets"),
         "roster_apply": True,
