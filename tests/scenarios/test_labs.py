@@ -23,7 +23,7 @@ from schoolstack.labs.seat import PREPARED, SETTLE_LIMIT, Seat, Seen
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
 LESSONS = names(ROOT)
-# Tried in every run: the first, with no sign-in server to wait for, and the one with most programs. The others
+# Tried in every run: the first, with no sign-in server to wait for, and the one with most programs. Others
 # take minutes each and are left to make test-all.
 EVERY_RUN = ("own-server", "reading-the-dials")
 CASES = [pytest.param(name, marks=[] if name in EVERY_RUN else [pytest.mark.slow]) for name in LESSONS]
