@@ -451,6 +451,24 @@ def test_a_folder_that_a_disk_in_layers_does_not_rename_is_copied(
     assert holds(fetched) == NEW
 
 
+def test_a_folder_that_cannot_be_copied_stays_and_is_said(
+    program: SimpleNamespace, fetched: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real cp, which is given a name too long for a disk: quicker than a disk without room."""
+    real, lower = Path.replace, fetched.here / "folder"
+    before = holds(fetched)
+
+    def replace(self: Path, target: Path) -> Path:
+        if self == lower:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(program.words.RefusalError, match=r"folder could not be set aside \(cp: .*again"):
+        program.folders._move(lower, fetched.here.parent / ("x" * 252))
+    assert holds(fetched) == before
+
+
 def test_a_file_takes_its_place_too(program: SimpleNamespace, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     (tmp_path / "other").write_text("stays")

@@ -173,6 +173,9 @@ def _move(here: Path, there: Path) -> None:
 
     A disk in layers, such as a Raspberry Pi's whose card is protected, does not rename the folders of its
     lower layer (overlayfs without redirect_dir): they are copied, and removed once the copy is whole.
+
+    Raises:
+        RefusalError: the copy was not made, such as for want of room; everything is where it was.
     """
     try:
         here.replace(there)
@@ -183,7 +186,11 @@ def _move(here: Path, there: Path) -> None:
         if not there.exists():
             part = there.with_name(f"{there.name}.part")
             shutil.rmtree(part, ignore_errors=True)
-            subprocess.run(["cp", "--archive", "--no-target-directory", here, part], check=True)
+            command = ["cp", "--archive", "--no-target-directory", here, part]
+            copied = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+            if copied.returncode:
+                shutil.rmtree(part, ignore_errors=True)
+                refuse("not_moved", path=here, said=copied.stderr.strip().rpartition("\n")[2])
             os.sync()
             part.replace(there)
             sync(there.parent)
