@@ -8,11 +8,13 @@ import os
 import smtplib
 import socket
 import ssl
+import urllib.error
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
 
 DOCUMENTATION = r"""
 module: receivers_answer
@@ -20,6 +22,7 @@ short_description: Whether mail server and addresses that are given alerts would
 description:
     - Connects to the mail server as Alertmanager does, signs in, and asks whether it would take mail from and
       to these addresses; sends none. Connects to each address of a webhook, and sends nothing.
+    - Asks a server of Matrix who the account is and whether it can speak in the room.
     - Asks only when something of it has changed since it last found all well.
 author: Schoolstack contributors
 options:
@@ -29,6 +32,14 @@ options:
         default: {}
     password:
         description: Password of the mail account.
+        type: str
+        default: ""
+    matrix:
+        description: The role monitoring's C(monitoring_matrix).
+        type: dict
+        default: {}
+    token:
+        description: Access token of the account of Matrix.
         type: str
         default: ""
     addresses:
@@ -61,6 +72,9 @@ ANSWER_S = 10
 NEEDED = ("to", "from", "host")
 # What a server means to say for good; 4xx is for now (RFC 5321, 4.2.1), such as greylisting.
 FOR_GOOD = 500
+# What a server of Matrix answers to a token it does not know (Client-Server API), and to a question about
+# what is there.
+UNKNOWN_TOKEN, FOUND = 401, 200
 
 Problem = dict[str, Any]
 
@@ -149,12 +163,47 @@ def ask_address(url: str) -> Iterator[Problem]:
         yield problem("unreachable", host=host, port=port, said=str(error))
 
 
+def ask_matrix(matrix: dict[str, Any], token: str) -> Iterator[Problem]:
+    """Yield what keeps alerts from a room of Matrix; the first reason, since the rest follows from it."""
+    missing = [name for name in ("homeserver", "room") if not matrix.get(name)]
+    if missing:
+        yield problem("matrix_incomplete", name=missing[0])
+        return
+    home, room = matrix["homeserver"].rstrip("/"), matrix["room"]
+    if found := list(ask_address(home)):
+        yield from found
+        return
+
+    def ask(path: str) -> tuple[int, dict[str, Any]]:
+        address = f"{home}/_matrix/client/v3/{path}"
+        try:
+            answer = open_url(address, headers={"Authorization": f"Bearer {token.strip()}"}, timeout=ANSWER_S)
+            return answer.code, dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            return error.code, {}
+
+    try:
+        status, said = ask("account/whoami")
+        if status == UNKNOWN_TOKEN:
+            yield problem("matrix_token", url=home)
+            return
+        account = said["user_id"]
+        if room not in ask("joined_rooms")[1]["joined_rooms"]:
+            yield problem("matrix_room", room=room, account=account)
+        elif ask(f"rooms/{quote(room, safe='')}/state/m.room.encryption")[0] == FOUND:
+            yield problem("matrix_encrypted", room=room)
+    except (OSError, ValueError, KeyError, TypeError):
+        yield problem("matrix_none", url=home)
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "mail": {"type": "dict", "default": {}},
             "password": {"type": "str", "default": "", "no_log": True},
+            "matrix": {"type": "dict", "default": {}},
+            "token": {"type": "str", "default": "", "no_log": True},
             "addresses": {"type": "list", "elements": "str", "default": []},
             "stamp": {"type": "path", "required": True},
         },
@@ -171,6 +220,7 @@ def main() -> None:
     if known == wanted:
         module.exit_json(changed=False, problems=[])
     problems = list(ask_mail(given["mail"], given["password"])) if given["mail"] else []
+    problems += list(ask_matrix(given["matrix"], given["token"])) if given["matrix"] else []
     problems += [one for url in given["addresses"] for one in ask_address(url)]
     if not problems and not module.check_mode:
         with os.fdopen(os.open(stamp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

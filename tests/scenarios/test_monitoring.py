@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from email import message_from_string
 from email.policy import default as mail_policy
 from pathlib import Path
@@ -16,11 +17,16 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 from lab_school import school_on, wait_for_sign_in
+from matrix_server import Account, serving
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
+from schoolstack.hosts import network
+from schoolstack.hosts.lab import Lab
 from schoolstack.hosts.state import run
 from schoolstack.messages import say
+from schoolstack.safe import vault_key
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
@@ -45,13 +51,51 @@ SETTINGS: dict[str, Any] = {
     },
 }
 # Of each program the port that it answers on.
-PORTS = {9090, 9093, 9100, 9113, 9115, 9187, 9256}
+PORTS = {9090, 9093, 9096, 9100, 9113, 9115, 9187, 9256}
+
+
+@dataclass
+class Room:
+    """A room of Matrix, as a coordinator sees it."""
+
+    coordinator: Account
+    servers: Account
+    id: str
+
+    def said(self) -> list[str]:
+        """Return what was said there."""
+        return [str(message["body"]) for message in self.coordinator.messages(self.id)]
 
 
 @pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """On a server beside the school's, which its servers reach."""
+    address = str(network.ensure(Lab().state).gateway)
+    with serving(tmp_path_factory.mktemp("matrix"), address) as matrix:
+        coordinator, servers = matrix.account("coordinator"), matrix.account("servers")
+        room = coordinator.make_room(servers)
+        servers.join(room)
+        yield Room(coordinator, servers, room)
+
+
+def tell_in(room: Room, folder: Path) -> None:
+    """Write into an inventory that alerts go into a room, and the token as a coordinator does."""
+    hosts = json.loads((folder / "hosts.yml").read_text())
+    hosts["all"]["vars"] = {"monitoring_matrix": {"homeserver": room.servers.url, "room": room.id}}
+    (folder / "hosts.yml").write_text(json.dumps(hosts))
+    key = vault_key.made()
+    (folder / ".vault-key").write_bytes(key)
+    (folder / ".vault-key").chmod(0o600)
+    (folder / "secrets").mkdir()
+    token = VaultLib([("default", VaultSecret(key.strip()))]).encrypt(f"{room.servers.token}\n")
+    (folder / "secrets" / "monitoring_matrix.vault").write_bytes(token)
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory, room: Room) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("school")
     with school_on(SERVER, folder, "monitoring", "keycloak", "portal") as school:
+        tell_in(room, folder)
         receiver = (Path(__file__).parent / "alert_receiver.py").read_text(encoding="utf-8")
         run([*school.lab.ssh_command(SERVER), "cat >/root/alert_receiver.py"], stdin=receiver)
         school.shell(f"systemd-run --quiet --unit=receiver python3 /root/alert_receiver.py {KEPT}")
@@ -160,9 +204,8 @@ def test_nothing_of_it_can_be_reached_from_outside(school: Deployment) -> None:
 
 
 def test_none_of_its_programs_may_do_more_than_it_has_to(school: Deployment) -> None:
-    units = school.shell(
-        "systemctl list-units --plain --no-legend 'prometheus*.service' | cut -d' ' -f1"
-    ).split()
+    ours = "'prometheus*.service' schoolstack-matrix.service"
+    units = school.shell(f"systemctl list-units --plain --no-legend {ours} | cut -d' ' -f1").split()
     assert len(units) == len(PORTS)
     for unit in units:
         line = school.shell(f"systemd-analyze security --no-pager {unit} | tail -1")
@@ -492,6 +535,13 @@ class TestBroken:
         assert "Sign-in (server): keycloak.service draait niet" in text_of(message)
         assert "docs/how-to/health.md" in text_of(message)
 
+    def test_it_comes_into_the_room_in_the_same_words(self, broken: Deployment, room: Room) -> None:
+        said = wait_until(
+            broken, lambda _: next((one for one in room.said() if "keycloak.service" in one), "")
+        )
+        assert said.startswith("FOUT: Voorbeeldschool\n")
+        assert "Sign-in (server): keycloak.service draait niet" in said
+
 
 def test_a_server_that_says_nothing_is_told_alone(school: Deployment) -> None:
     """After the rest was mended: what does not look at itself, then what does not answer at all."""
@@ -522,3 +572,11 @@ def test_an_application_that_is_removed_is_watched_no_longer(school: Deployment)
         ),
     )
     assert "portal" not in school.shell("ls /etc/prometheus/school/targets /etc/prometheus/school/rules")
+
+
+def test_a_room_that_alerts_go_to_no_longer_is_forgotten(school: Deployment) -> None:
+    school.play("site", tags=["monitoring"], **SETTINGS, monitoring_matrix={})
+    left = "ls /etc/prometheus/school /etc/prometheus/school/secrets /usr/local/sbin /etc/systemd/system"
+    assert "matrix" not in school.shell(left)
+    assert ":9096" not in school.shell("ss -Hltn; cat /etc/prometheus/school/alertmanager.yml")
+    assert school.play("site", tags=["monitoring"], **SETTINGS, monitoring_matrix={}).changed == 0
