@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,10 +32,14 @@ def test_there_are_scenarios() -> None:
 @pytest.mark.parametrize(
     "scenario", [pytest.param(one, marks=[pytest.mark.slow] if one in RARE else []) for one in SCENARIOS]
 )
-def test_the_scenario_passes(scenario: str) -> None:
-    """Whatever its molecule.yml lists, in that order; its report stands above a failure."""
+def test_the_scenario_passes(scenario: str, pytestconfig: pytest.Config) -> None:
+    """Whatever its molecule.yml lists, in that order; its report stands above a failure.
+
+    Which of the scenario's own tests are run is as it is for these: in make test none that is marked slow.
+    """
     programs = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    environment["PYTEST_ADDOPTS"] = shlex.join(["-m", pytestconfig.option.markexpr])
     inventory = ROOT / "molecule" / scenario / "inventory"
     try:
         done = subprocess.run(

@@ -17,6 +17,9 @@ FOLDER = "/etc/schoolstack/backup"
 STATE = "/var/lib/schoolstack/backup/state.json"
 PAGE = "/etc/portal/pages/nl.shtml"
 
+# All is tried with the repository over SSH; this is the other kind again.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def own_store(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:

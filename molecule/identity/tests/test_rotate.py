@@ -245,6 +245,7 @@ def test_an_old_key_goes_when_its_time_is_over_and_then_nothing_changes(
     assert school.play("site").changed == 0
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_is_finished_by_the_next_run_and_proven_by_the_same_command(
     rotation: Rotation, school: Deployment, store: Store, browser: Browser, teacher: str
 ) -> None:
