@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from schoolstack.errors import SchoolError
-from schoolstack.hosts.state import State, file_lock, read_json, run, write_json
+from schoolstack.hosts.state import State, file_lock, make_folder, read_json, run, write_json
 
 # Where a free /24 is looked for. Private (RFC 1918), and far from what home routers and schools use.
 POOL = ipaddress.IPv4Network("10.213.0.0/16")
@@ -97,6 +97,7 @@ def ensure(state: State) -> Network:
             bridge = next(name for name in bridges if not Path("/sys/class/net", name).exists())
             network = Network(bridge, free_subnet(routed_networks()))
             saved = {"bridge": network.bridge, "subnet": str(network.subnet)}
+            make_folder(state.root, 0o700)
             write_json(state.root / "network.json", saved)
         for other, device in routed_networks(except_device=network.bridge).items():
             if other.overlaps(network.subnet):
