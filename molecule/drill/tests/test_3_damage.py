@@ -6,6 +6,8 @@ import json
 import time
 from collections.abc import Callable
 
+import pytest
+
 from schoolstack.deployment import Deployment
 
 # All along the pack, since restic decides in which order pieces of files come to lie in it; a piece of a
@@ -20,6 +22,7 @@ with open(sys.argv[1], "r+b") as pack:
 REPOSITORY = "/var/lib/schoolstack-backup/repositories/voorbeeldschool.localhost/server"
 
 
+@pytest.mark.slow
 def test_a_damaged_pack_is_found_and_named_and_the_backup_before_it_is_put_back(
     school: Deployment, vault: Deployment, program: Callable
 ) -> None:

@@ -106,6 +106,7 @@ def test_the_lost_server_comes_back_onto_an_empty_machine(
     assert sorted(databases) == ["keycloak", "postgres", "template0", "template1"]
 
 
+@pytest.mark.slow
 def test_one_application_goes_back_to_a_moment_and_the_others_stay(
     school: Deployment, program: Callable
 ) -> None:
