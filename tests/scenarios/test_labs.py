@@ -23,8 +23,8 @@ from schoolstack.labs.seat import PREPARED, SETTLE_LIMIT, Seat, Seen
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
 LESSONS = names(ROOT)
-# Tried in every run: the one that has no sign-in server to wait for. The others take minutes each and are left
-# to make test-all.
+# Tried in every run: the one that has no sign-in server to wait for. The others take minutes each and are
+# left to make test-all.
 EVERY_RUN = ("own-server",)
 CASES = [pytest.param(name, marks=[] if name in EVERY_RUN else [pytest.mark.slow]) for name in LESSONS]
 UNFINISHED = [case for case in CASES if not load(ROOT, str(case.values[0])).beginning]
