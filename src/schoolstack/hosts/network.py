@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,11 @@ def load(state: State) -> Network | None:
     return Network(saved["bridge"], ipaddress.IPv4Network(saved["subnet"])) if saved else None
 
 
+def _devices() -> set[str]:
+    """Return the network devices that there are; /sys may tell of another namespace than this one."""
+    return {name for _, name in socket.if_nameindex()}
+
+
 def ensure(state: State) -> Network:
     """Return the network, choosing and making what is missing of it.
 
@@ -94,7 +100,7 @@ def ensure(state: State) -> Network:
         network = load(state)
         if network is None:
             bridges = (f"school{number}" for number in range(256))
-            bridge = next(name for name in bridges if not Path("/sys/class/net", name).exists())
+            bridge = next(name for name in bridges if name not in _devices())
             network = Network(bridge, free_subnet(routed_networks()))
             saved = {"bridge": network.bridge, "subnet": str(network.subnet)}
             make_folder(state.root, 0o700)
@@ -105,7 +111,7 @@ def ensure(state: State) -> Network:
                     f"{network.subnet}, the network of the test hosts, is used by {device} now: "
                     "throw them away with sudo school host down --all, then start again"
                 )
-        if not Path("/sys/class/net", network.bridge).exists():
+        if network.bridge not in _devices():
             run(["ip", "link", "add", network.bridge, "type", "bridge"])
         address = f"{network.gateway}/{network.subnet.prefixlen}"
         run(["ip", "address", "replace", address, "dev", network.bridge])
@@ -124,7 +130,7 @@ def remove(network: Network) -> None:
     with machine_lock():
         with contextlib.suppress(SchoolError):
             run(["nft", "-f", "-"], stdin=f"{take_back(network)}delete table ip {network.table}\n")
-        if Path("/sys/class/net", network.bridge).exists():
+        if network.bridge in _devices():
             run(["ip", "link", "delete", network.bridge])
         names = [item.get("table", {}).get("name", "") for item in listed("tables")]
         if not any(name.startswith(TABLE_PREFIX) for name in names) and FORMER_FORWARDING.exists():
