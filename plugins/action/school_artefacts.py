@@ -8,7 +8,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from pysequoia import Cert
 
 DOCUMENTATION = r"""
 name: school_artefacts
@@ -192,6 +191,9 @@ def sha256(path: Path) -> str:
 
 def fingerprint(path: Path) -> str:
     """Return the fingerprint of an OpenPGP key, as people write it; of a file with several, all of them."""
+    # Here, since most inventories have no such key, and it is compiled for one Python only.
+    from pysequoia import Cert
+
     try:
         return ", ".join(key.fingerprint.upper() for key in Cert.split_file(str(path)))
     except RuntimeError:  # what the library raises for whatever is no key
