@@ -1,4 +1,4 @@
-"""The desk of a lesson has fewer libraries than this machine: what runs on any controller does without the rest."""
+"""The desk of a lesson has fewer libraries than this machine: what every controller loads does without."""
 
 from __future__ import annotations
 
