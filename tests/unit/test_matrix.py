@@ -49,19 +49,19 @@ POSTED = {
 
 
 @pytest.fixture(scope="module")
-def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Account]]:
-    """A coordinator, and the account that speaks for the servers."""
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, ...]]:
+    """A coordinator, the account that speaks for the servers, and one that signs out."""
     with serving(tmp_path_factory.mktemp("matrix")) as server:
-        yield server.account("coordinator"), server.account("servers")
+        yield tuple(server.account(name) for name in ("coordinator", "servers", "leaver"))
 
 
 @pytest.fixture
-def coordinator(accounts: tuple[Account, Account]) -> Account:
+def coordinator(accounts: tuple[Account, ...]) -> Account:
     return accounts[0]
 
 
 @pytest.fixture
-def servers(accounts: tuple[Account, Account]) -> Account:
+def servers(accounts: tuple[Account, ...]) -> Account:
     return accounts[1]
 
 
@@ -185,3 +185,13 @@ def test_what_keeps_it_from_there_is_one_sentence(servers: Account, coordinator:
     assert problems({**at, "homeserver": f"{servers.url}/elsewhere"}, servers.token) == ["matrix_none"]
     assert problems({**at, "homeserver": "http://127.0.0.1:1"}, servers.token) == ["unreachable"]
     assert problems({**at, "homeserver": "matrix.school.example"}, servers.token) == ["address"]
+
+
+def test_who_signs_out_ends_the_token(accounts: tuple[Account, ...], coordinator: Account) -> None:
+    leaver = accounts[2]
+    room = coordinator.make_room(leaver)
+    leaver.join(room)
+    at = {"homeserver": leaver.url, "room": room}
+    assert problems(at, leaver.token) == []
+    leaver.ask("POST", "logout")
+    assert problems(at, leaver.token) == ["matrix_token"]
