@@ -15,7 +15,7 @@ from pathlib import Path
 from schoolstack.errors import SchoolError
 from schoolstack.hosts import image, names, network, packages
 from schoolstack.hosts.layers import Disk
-from schoolstack.hosts.machine import Machine
+from schoolstack.hosts.machine import Machine, forget_dead
 from schoolstack.hosts.state import (
     State,
     generate_key,
@@ -409,6 +409,7 @@ class Lab:
                 self._apply_rules(net)
             elif net:
                 network.remove(net)
+                forget_dead(f"{net.bridge}-")
                 (self.state.root / "network.json").unlink(missing_ok=True)
 
 

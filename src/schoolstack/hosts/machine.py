@@ -40,10 +40,7 @@ class Machine:
 
     def running(self) -> bool:
         """Return whether any process of the machine is alive."""
-        try:
-            return "populated 1" in (self._group / "cgroup.events").read_text()
-        except OSError:
-            return False
+        return _populated(self._group)
 
     def init(self) -> int | None:
         """Return the number that the machine's process 1 has on this machine, or None before it exists."""
@@ -130,12 +127,37 @@ class Machine:
         if systemd_runs():
             subprocess.run(["systemctl", "--quiet", "stop", self._unit], capture_output=True, check=False)
             return
-        for hierarchy in hierarchies():
-            group = hierarchy / SLICE / self._unit
-            folders = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
-            for folder in (*folders, group, group.parent):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        _remove_groups(self._unit)
+
+
+def forget_dead(prefix: str) -> None:
+    """Remove the control groups of machines whose name begins with ``prefix`` and that run no more.
+
+    A machine that was not ended by :meth:`Machine.kill` leaves them: somebody killed it from outside, or
+    its network ended with the namespace it was in. Where systemd runs, it does this by itself.
+    """
+    if not systemd_runs():
+        for group in (hierarchies()[0] / SLICE).glob(f"schoolstack-{prefix}*.service"):
+            if not _populated(group):
+                _remove_groups(group.name)
+
+
+def _populated(group: Path) -> bool:
+    """Return whether any process lives in a control group or below it."""
+    try:
+        return "populated 1" in (group / "cgroup.events").read_text()
+    except OSError:
+        return False
+
+
+def _remove_groups(unit: str) -> None:
+    """Remove a machine's control groups; the kernel keeps those in which anything is alive."""
+    for hierarchy in hierarchies():
+        group = hierarchy / SLICE / unit
+        folders = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
+        for folder in (*folders, group, group.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def systemd_runs() -> bool:
