@@ -13,6 +13,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
+    GridPos,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -58,6 +59,8 @@ class Board:
         """
         self.uid, self.title, self.everybody = uid, title, everybody
         self._panels = 0
+        # Where the next panel goes, in columns and rows, and where the line below it begins.
+        self._x = self._y = self._below = 0
         self._builder = (
             dashboard_builders.Dashboard(title)
             .uid(uid)
@@ -214,7 +217,12 @@ class Board:
         # Links to a panel hold its number: it follows from its place, and not from who loads the file.
         self._panels += 1
         panel.id(self._panels)
-        self._builder.with_panel(panel.title(title).datasource(source).span(width).height(height))
+        # The library's own layout begins a new line only when one is full to its end.
+        if self._x + width > COLUMNS:
+            self._x, self._y = 0, self._below
+        place = GridPos(x=self._x, y=self._y, w=width, h=height)
+        self._x, self._below = self._x + width, max(self._below, self._y + height)
+        self._builder.with_panel(panel.title(title).datasource(source).grid_pos(place))
         return self
 
 
