@@ -68,7 +68,7 @@ class Copy:
         self.folder = f"{HOME}/{record['name']}"
         self.units = [f"{service['name']}.service" for service in record["services"]]
         self.databases = [database["name"] for database in record.get("databases") or []]
-        self.apt = record.get("apt") or {"source": "", "packages": {}}
+        self.apt = record.get("apt") or {"packages": {}}
 
     @property
     def state(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class Copy:
         files = []
         for package, version in missing.items():
             # apt writes a colon in a version so.
-            pattern = f"{PACKAGES}/{self.apt['source']}/{package}_{version.replace(':', '%3a')}_*.deb"
+            pattern = f"{PACKAGES}/{self.record['name']}/{package}_{version.replace(':', '%3a')}_*.deb"
             found = glob.glob(pattern)
             if not found:
                 raise OSError(f"{package} {version} is not kept on this server: there is no {pattern}")
@@ -184,7 +184,7 @@ class Copy:
             *self.record["paths"].values(),
             *(f"{UNITS}/{unit}" for unit in self.units),
             *([f"/opt/{archive}/current"] if archive else []),
-            *([f"{PREFERENCES}/{self.apt['source']}.pref"] if self.apt["source"] else []),
+            *([f"{PREFERENCES}/{name}.pref"] if self.apt["packages"] else []),
             *([f"{SITES}/{name}.conf"] if "site" in self.record else []),
             f"{FACTS}/{name}.fact",
         ]

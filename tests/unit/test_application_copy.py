@@ -205,11 +205,11 @@ class Packages:
 
     def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         self.installed = {"vendor": "2:1.0", "helper": "3"}
-        self.folder = server.root / "packages" / "vendor"
+        self.folder = server.root / "packages" / "example"
         self.preferences = server.root / "preferences"
         self.folder.mkdir(parents=True)
         self.preferences.mkdir()
-        (self.preferences / "vendor.pref").write_text("Pin: version 2:1.0\n")
+        (self.preferences / "example.pref").write_text("Pin: version 2:1.0\n")
         for name in ("vendor_2%3a1.0_amd64.deb", "vendor_2%3a1.1_amd64.deb", "helper_3_all.deb"):
             (self.folder / name).touch()
         monkeypatch.setattr(application_copy, "PACKAGES", str(self.folder.parent))
@@ -236,11 +236,11 @@ def test_a_vendors_packages_go_back_with_their_data(tmp_path: Path, monkeypatch:
     packages = Packages(server, monkeypatch)
     packages.copy.take("2:1.1")
     packages.installed["vendor"] = "2:1.1"
-    (packages.preferences / "vendor.pref").write_text("Pin: version 2:1.1\n")
+    (packages.preferences / "example.pref").write_text("Pin: version 2:1.1\n")
     server.upgraded()
     assert packages.copy.back()
     assert packages.installed == {"vendor": "2:1.0", "helper": "3"}
-    assert (packages.preferences / "vendor.pref").read_text() == "Pin: version 2:1.0\n"
+    assert (packages.preferences / "example.pref").read_text() == "Pin: version 2:1.0\n"
     assert (tmp_path / "etc/file").read_text() == "old"
 
 

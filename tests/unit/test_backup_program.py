@@ -280,10 +280,10 @@ def test_only_looking_notes_nothing(program: SimpleNamespace, monkeypatch: pytes
 def test_all_folders_that_an_application_declares_are_backed_up(
     program: SimpleNamespace, tmp_path: Path
 ) -> None:
-    own, further = tmp_path / "own", tmp_path / "further"
-    for folder in (own, further):
+    own, further, passing = tmp_path / "own", tmp_path / "further", tmp_path / "passing"
+    for folder in (own, further, passing):
         folder.mkdir()
-    paths = {"paths": {"data": str(own)}, "backup": {"paths": [str(further)]}}
+    paths = {"paths": {"data": str(own), "passing": str(passing)}, "backup": {"paths": [str(further)]}}
     described = program.making._described({"title": "Alpha", "version": "1", **paths}, {})
     manifest = {"sources": {}, "applications": {"alpha": described}}
     assert program.making.paths_of(manifest) == [str(own), str(further)]

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Packages from a vendor's apt repository, which is named in /etc/apt/sources.list.d/SOURCE.sources.
-# usage: packages.sh fetch|install FOLDER SOURCE PACKAGE=VERSION...
-#        packages.sh remove FOLDER SOURCE PACKAGE...
+# An application's packages from its vendor's apt repository, which is named in /etc/apt/sources.list.d/SOURCE.sources.
+# usage: packages.sh fetch|install FOLDER APPLICATION SOURCE PACKAGE=VERSION...
+#        packages.sh remove FOLDER APPLICATION SOURCE PACKAGE...
 set -eu
-do=$1 folder=$2/$3 source=$3
-shift 3
+do=$1 folder=$2/$3 application=$3 source=$4
+shift 4
 export DEBIAN_FRONTEND=noninteractive
 apt="apt-get -qq -o DPkg::Lock::Timeout=300"
 
@@ -65,9 +65,17 @@ case $do in
                 $apt remove "$name" >/dev/null
                 echo "removed $name"
             fi
+            # Its configuration is nobody's data; an installation brings it back.
+            dpkg-query --show --showformat='${Conffiles}\n' "$name" 2>/dev/null | while read -r path _; do
+                [ ! -e "$path" ] || { rm -f "$path" "$path".dpkg-*; rmdir --ignore-fail-on-non-empty "${path%/*}"; echo "removed $path"; }
+            done
         done
-        for path in "/etc/apt/sources.list.d/$source.sources" "/etc/apt/preferences.d/$source.pref" \
-            "/etc/apt/keyrings/$source.asc" "$folder"; do
+        gone="$folder /etc/apt/preferences.d/$application.pref /etc/dpkg/dpkg.cfg.d/$application"
+        # The last that uses the repository takes it along.
+        grep -lxs "# Source: $source" /etc/apt/preferences.d/*.pref | grep -qvx "/etc/apt/preferences.d/$application.pref" ||
+            gone="$gone /etc/apt/sources.list.d/$source.sources /etc/apt/keyrings/$source.asc"
+        # No quotes: none of these has spaces.
+        for path in $gone; do
             [ ! -e "$path" ] || { rm -rf "$path"; echo "removed $path"; }
         done
         ;;
