@@ -11,7 +11,7 @@ from ansible.module_utils.grafana_api import OPTIONS, Grafana, GrafanaError
 
 DOCUMENTATION = r"""
 module: grafana_state
-short_description: The administrator's password and who sees which folder, in Grafana
+short_description: The administrator's password, who sees which folder, and who may stay, in Grafana
 description:
     - Reads first and changes what differs. Runs on Grafana's own server.
 author: Schoolstack contributors
@@ -33,6 +33,11 @@ options:
         description: Of each folder its C(uid) and the C(roles) that see what is in it, beside administrators.
         type: list
         elements: dict
+        required: true
+    roles:
+        description: Roles of Grafana that people may have. Whoever came in with another one is signed out.
+        type: list
+        elements: str
         required: true
 """
 
@@ -84,6 +89,18 @@ def match_folder(grafana: Grafana, uid: str, roles: list[str], dry: bool) -> lis
     return [f"let see the folder {uid}: {', '.join(['Admin', *roles])}"]
 
 
+def match_sessions(grafana: Grafana, roles: list[str], dry: bool) -> list[str]:
+    """Sign out everybody who came in with a role that may not be there any more."""
+    done = []
+    for person in grafana.ask("GET", "/api/org/users"):
+        place = f"/api/admin/users/{person['userId']}"
+        if person["role"] not in roles and grafana.ask("GET", f"{place}/auth-tokens"):
+            if not dry:
+                grafana.ask("POST", f"{place}/logout")
+            done.append(f"signed out {person['login']}")
+    return done
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -91,6 +108,7 @@ def main() -> None:
             **OPTIONS,
             "reset": {"type": "list", "elements": "str", "required": True},
             "folders": {"type": "list", "elements": "dict", "required": True},
+            "roles": {"type": "list", "elements": "str", "required": True},
         },
         supports_check_mode=True,
     )
@@ -101,6 +119,7 @@ def main() -> None:
         if not (done and module.check_mode):
             for folder in wanted["folders"]:
                 done += match_folder(grafana, folder["uid"], folder["roles"], module.check_mode)
+            done += match_sessions(grafana, wanted["roles"], module.check_mode)
     except (GrafanaError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(done), done=done)

@@ -33,14 +33,15 @@ PROMETHEUS = {
     *("httpMethod", "timeInterval", "manageAlerts", "queryTimeout", "prometheusType", "prometheusVersion"),
     *("cacheLevel", "disableRecordingRules", "incrementalQueryOverlapWindow", "exemplarTraceIdDestinations"),
 }
+LOKI = {"maxLines", "timeout", "derivedFields", "manageAlerts", "alertmanagerUid", "keepCookies"}
 PROVIDER = {
     *("name", "orgId", "type", "folder", "folderUid", "allowUiUpdates", "disableDeletion"),
     *("updateIntervalSeconds", "options"),
 }
 
 
-def render(name: str) -> str:
-    """Return a template of the role as a school has it."""
+def render(name: str, **otherwise: Any) -> str:
+    """Return a template of the role as a school has it, or with some values otherwise."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=jinja2.select_autoescape(default_for_string=False)
     )
@@ -49,11 +50,11 @@ def render(name: str) -> str:
         *("__grafana_ini", "__grafana_provisioning", "__grafana_secrets", "__grafana_url"),
         *("__grafana_issuer", "__grafana_role", "__grafana_mail", "__grafana_folders"),
         *("grafana_host", "grafana_session_idle", "school_name", "school_language", "school_timezone"),
-        "monitoring_interval_s",
+        *("monitoring_interval_s", "__grafana_searches"),
     ]
     values = {name: resolved(ROOT, name) for name in names}
     text = (ROLE / "templates" / name).read_text(encoding="utf-8")
-    return environment.from_string(text).render(values, ansible_managed="")
+    return environment.from_string(text).render({**values, **otherwise}, ansible_managed="")
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +181,14 @@ def test_provisioning_follows_its_rules() -> None:
     assert source["jsonData"].keys() <= PROMETHEUS
     assert (source["uid"], source["type"], source["access"]) == ("school", "prometheus", "proxy")
     assert (source["isDefault"], source["editable"]) == (True, False)
+
+    # Where journals can be searched, one more; nothing leads to it where not.
+    both = render("provisioning/datasources.yaml.j2", __grafana_searches=True)
+    _, journals = yaml.safe_load(both)["datasources"]
+    assert journals.keys() <= DATA_SOURCE
+    assert journals["jsonData"].keys() <= LOKI
+    assert (journals["type"], journals["access"], journals["isDefault"]) == ("loki", "proxy", False)
+    assert journals["url"] == f"http://127.0.0.1:{resolved(ROOT, 'loki_app')['ports'][0]['port']}"
 
     boards = yaml.safe_load(render("provisioning/dashboards.yaml.j2"))
     assert boards.keys() == {"apiVersion", "providers"}

@@ -307,6 +307,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             name = query["loginOrEmail"]
             rows = store("SELECT id, login, email, name FROM account WHERE %s IN (login, email)", name)
             return self.say(rows[0]) if rows else self.say({"message": "user not found"}, 404)
+        if path == "/api/org/users":
+            return self.say(store('SELECT id AS "userId", login, email, role FROM account'))
+        if (found := re.fullmatch(r"/api/admin/users/(\d+)/logout", path)) and method == "POST":
+            store("DELETE FROM session WHERE account = %s", found[1])
+            return self.say({"message": "User logged out"})
         if found := re.fullmatch(r"/api/admin/users/(\d+)/auth-tokens", path):
             rows = store("SELECT account FROM session WHERE account = %s", found[1])
             return self.say([{"userId": row["account"]} for row in rows])

@@ -1,8 +1,9 @@
-"""Dashboards on a real Prometheus, with real tokens of Keycloak; Grafana itself is a labelled stand-in.
+"""Dashboards on a real Prometheus, with real tokens of Keycloak; Grafana, Loki and Alloy are stand-ins.
 
 What is shown of Grafana is the role's wiring: the package from a signed repository, configuration, database,
-sign-in, rotation, backup, upgrade and removal, with a program in the package's shape (grafana_stand_in.py).
-Grafana cannot be had where these tests run; what it does with all this, they do not show.
+sign-in, rotation, backup, upgrade and removal, with programs in the packages' shape (grafana_stand_in.py,
+loki_stand_in.py, alloy_stand_in.py). The journals that are searched are real. None of the three can be had
+where these tests run; what they do with all this, the tests do not show.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import jmespath
 import pytest
 from lab_school import Ended, play, school_on, wait_for_sign_in
-from vendor_repository import Repository, add_grafana
+from vendor_repository import Repository, add_grafana, add_loki
 
 from schoolstack.dashboards import metrics, queries
 from schoolstack.deployment import ROOT, Deployment, playbook_command
@@ -33,6 +35,7 @@ pytestmark = [
 
 SERVER = "boards-server"
 FIRST, NEXT, BROKEN = "13.2.3", "13.2.4", "13.2.5"
+LOKI, LOKI_NEXT, ALLOY = "3.7.6", "3.7.7", "1.18.1-1"
 BOARDS = "/etc/prometheus/school/dashboards"
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ("ict", "teacher", "pupil")}
 # With these everything is measured within seconds.
@@ -99,6 +102,12 @@ class School(Deployment):
         said = self.shell(query)
         return said[3:] if said.startswith("ii") else ""
 
+    def with_also(self, application: str) -> None:
+        """Put the server into a group of the inventory."""
+        members = json.loads((self.inventory / "hosts.yml").read_text(encoding="utf-8"))
+        members["all"]["children"][application] = {"hosts": {"server": None}}
+        (self.inventory / "hosts.yml").write_text(json.dumps(members), encoding="utf-8")
+
     def without(self, application: str) -> None:
         """Take the server out of a group of the inventory."""
         members = json.loads((self.inventory / "hosts.yml").read_text(encoding="utf-8"))
@@ -131,7 +140,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     made = Repository(tmp_path_factory.mktemp("vendor"))
     add_grafana(made, FIRST)
     add_grafana(made, NEXT)
-    made.add("loki", "3.0", {"/usr/share/doc/loki/stand-in": "Not what Debian calls loki.\n"})
+    add_loki(made, LOKI, ALLOY)
     return made
 
 
@@ -285,8 +294,8 @@ def test_only_what_is_pinned_comes_from_the_vendor(school: School) -> None:
     policy = school.shell("apt-cache policy loki grafana")
     loki, _, grafana = policy.partition("grafana:")
     # The vendor's is there and passed over; what Debian calls so may be had.
-    assert "3.0 -1" in loki
-    assert "Candidate: 3.0" not in loki
+    assert f"{LOKI} -1" in loki
+    assert f"Candidate: {LOKI}" not in loki
     assert f"Candidate: {FIRST}" in grafana
     assert NEXT in grafana
     kept = school.shell("ls /var/lib/schoolstack/packages/grafana").split()
@@ -400,6 +409,116 @@ def test_what_it_keeps_comes_back_from_the_backup(school: School) -> None:
     assert school.sql("SELECT id, login, email, role FROM account ORDER BY id") == people
     assert school.shell("cat /var/lib/grafana/kept") == "kept\n"
     assert school.enter(school.browser(), "ict").arrived
+
+
+# Journals
+
+
+def found(school: School, browser: Browser, server: str, word: str) -> set[tuple[str, str]]:
+    """Return a server's lines that hold a word, each with its unit, as a person finds them."""
+    query = urlencode({"query": f'{{server="{server}"}} |= "{word}"'})
+    path = f"/api/datasources/proxy/uid/journals/loki/api/v1/query_range?{query}"
+    answer = browser.get(school.url("grafana", path))
+    assert answer.status == 200
+    streams = json.loads(answer.text)["data"]["result"]
+    return {(one["stream"].get("unit", ""), line) for one in streams for _, line in one["values"]}
+
+
+def find(school: School, browser: Browser, server: str, unit: str, word: str) -> None:
+    """Wait until what a unit wrote is found."""
+    deadline = time.monotonic() + MEASURED_S
+    while (unit, word) not in (seen := found(school, browser, server, word)):
+        assert time.monotonic() < deadline, seen
+        time.sleep(1)
+
+
+def test_journals_are_searched_where_dashboards_are(school: School) -> None:
+    word = secrets.token_hex(8)
+    # From before anything reads it.
+    school.shell(f"systemd-run --quiet --wait --unit=probe echo {word}")
+    teacher = school.browser()
+    assert school.enter(teacher, "teacher").arrived
+    school.with_also("loki")
+    joined = school.run("site")
+    assert joined.code == 0, joined.text[-3000:]
+    assert "changed=0" in school.run("site").text
+    browser = school.browser()
+    assert school.enter(browser, "ict").arrived
+    find(school, browser, "server", "probe.service", word)
+    # Who was in and may only look is not in any more: whoever looks may ask every source.
+    path = "/api/datasources/proxy/uid/journals/loki/api/v1/query_range"
+    assert teacher.get(school.url("grafana", path)).status == 401
+
+
+def test_journals_of_other_servers_are_found_by_their_name(school: School) -> None:
+    word = secrets.token_hex(8)
+    # As the role `logs` has it where there are other servers; what takes their journals runs as this user.
+    school.shell("apt-get install -qq systemd-journal-remote >/dev/null")
+    user, folder = "systemd-journal-remote", "/var/log/journal/remote"
+    school.shell(f"install --directory --owner={user} --group={user} {folder}")
+    school.shell("systemd-run --quiet --wait --unit=probe echo probe && journalctl --sync")
+    read = "journalctl --output=export --lines=1 _TRANSPORT=stdout _SYSTEMD_UNIT=probe.service"
+    other = f"sed 's/^_HOSTNAME=.*/_HOSTNAME=web/; s/^MESSAGE=.*/MESSAGE={word}/'"
+    taken = f"/usr/lib/systemd/systemd-journal-remote --output={folder}/remote-web.journal -"
+    school.shell(f"{read} | {other} | runuser --user={user} -- {taken}")
+    assert school.shell(f"find {folder} -name '*.journal' -perm /o=r") == ""
+    assert school.run("site").code == 0
+    browser = school.browser()
+    assert school.enter(browser, "ict").arrived
+    find(school, browser, "web", "probe.service", word)
+    assert "changed=0" in school.run("site").text
+
+
+def test_who_may_only_look_may_not_search_journals(school: School) -> None:
+    done = school.enter(school.browser(), "teacher")
+    assert not done.arrived
+    assert "niet bedoeld voor uw rol" in done.message
+
+
+def test_what_its_packages_would_do_by_themselves_never_happened(school: School) -> None:
+    assert "school.yml" in school.shell("systemctl show --property=ExecStart --value loki.service")
+    # With the package's own configuration it would have written there.
+    assert school.shell("ls -d /tmp/loki /var/lib/alloy 2>/dev/null || true") == ""
+    assert school.shell("getent passwd alloy || true") == ""
+    listening = school.shell("ss -Hltn 'sport = :3100' | awk '{print $4}'").split()
+    assert listening == ["127.0.0.1:3100"]
+    for unit in ("loki.service", "alloy.service"):
+        line = school.shell(f"systemd-analyze security --no-pager {unit} | tail -1")
+        assert float(line.split(": ")[1].split()[0]) < 4.0, line
+    assert school.shell("find /etc/loki /var/lib/loki -maxdepth 0 -perm /o=rwx") == ""
+
+
+def test_another_version_of_it_keeps_what_it_has(school: School, repository: Repository) -> None:
+    add_loki(repository, LOKI_NEXT, f"{ALLOY}~next")
+    school.offer()
+    upgraded = school.run("upgrade", app="loki", loki_version=LOKI_NEXT)
+    assert upgraded.code == 0, upgraded.text[-3000:]
+    school.settings["loki_version"] = LOKI_NEXT
+    assert "changed=0" in school.run("site").text
+    # Its package brought its own unit again.
+    assert "school.yml" in school.shell("systemctl show --property=ExecStart --value loki.service")
+    assert f'version="{LOKI_NEXT}"' in school.shell(
+        "python3 -c 'import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:3100/metrics\").read().decode())'"
+    )
+    browser = school.browser()
+    assert school.enter(browser, "ict").arrived
+    assert found(school, browser, "web", "")
+
+
+def test_it_goes_and_leaves_grafana_its_repository(school: School) -> None:
+    school.without("loki")
+    gone = school.run("remove", app="loki")
+    assert gone.code == 0, gone.text[-3000:]
+    left = "find /etc /usr /var/lib /var/cache -xdev "
+    names = "\\( -name '*loki*' -o -name '*alloy*' \\) -not -path '*/python3*' -not -path '/var/lib/dpkg/*'"
+    assert school.shell(f"{left} {names}") == ""
+    assert school.shell("getent passwd loki || getent group loki || true") == ""
+    assert school.shell("ls /etc/apt/sources.list.d/grafana.sources /etc/apt/keyrings/grafana.asc")
+    again = school.run("site")
+    assert again.code == 0, again.text[-3000:]
+    assert "changed=0" in school.run("site").text
+    # Nothing to search in: teachers look again.
+    assert school.enter(school.browser(), "teacher").arrived
 
 
 def test_it_goes_and_comes_back_to_the_same_people(school: School) -> None:

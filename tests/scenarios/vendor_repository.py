@@ -34,6 +34,41 @@ ExecStart=/usr/share/grafana/bin/grafana server --config=/etc/grafana/grafana.in
 WantedBy=multi-user.target
 """
 
+# What Loki's does, as tools/packaging/loki-postinstall.sh of grafana/loki 3.7 has it: the first time, an
+# account without a group of its own, and its own unit, started at once with its own configuration.
+LOKI_POSTINST = """#!/bin/sh
+[ "$1" = configure ] && [ -z "$2" ] || exit 0
+id loki >/dev/null 2>&1 || adduser --quiet --system --shell /bin/false loki
+systemctl daemon-reload ||:
+systemctl enable loki ||:
+systemctl restart loki ||:
+"""
+LOKI_UNIT = """[Service]
+User=loki
+ExecStart=/usr/bin/loki -config.file /etc/loki/config.yml
+Restart=on-failure
+[Install]
+WantedBy=multi-user.target
+"""
+LOKI_CONFIG = "{server: {http_listen_port: 3100}, common: {path_prefix: /tmp/loki}}\n"
+# What Alloy's does, as packaging/deb/control/postinst of grafana/alloy 1.18 has it.
+ALLOY_POSTINST = """#!/bin/sh
+set -e
+[ -f /etc/default/alloy ] && . /etc/default/alloy
+[ "$1" = configure ] || exit 0
+[ -n "$ALLOY_USER" ] || ALLOY_USER=alloy
+[ -n "$ALLOY_GROUP" ] || ALLOY_GROUP=alloy
+getent group "$ALLOY_GROUP" >/dev/null || groupadd -r "$ALLOY_GROUP"
+getent passwd "$ALLOY_USER" >/dev/null ||
+    useradd -m -r -g "$ALLOY_GROUP" -d /var/lib/alloy -s /sbin/nologin "$ALLOY_USER"
+usermod -a -G adm,systemd-journal "$ALLOY_USER"
+mkdir -p /var/lib/alloy/data
+chown -R "$ALLOY_USER:$ALLOY_GROUP" /var/lib/alloy
+chown root:"$ALLOY_GROUP" /etc/alloy
+chmod 770 /etc/alloy
+[ -z "$2" ] || [ "$RESTART_ON_UPGRADE" != true ] || { systemctl daemon-reload; systemctl restart alloy; }
+"""
+
 
 @dataclass
 class Repository:
@@ -60,17 +95,23 @@ class Repository:
         return str(self.key.extract_certificate())
 
     def add(
-        self, name: str, version: str, files: dict[str, str], control: str = "", postinst: str = ""
+        self,
+        name: str,
+        version: str,
+        files: dict[str, str],
+        control: str = "",
+        postinst: str = "",
+        configuration: list[str] | None = None,
     ) -> None:
         """Make a package and put it there.
 
         Args:
             name: the package.
             version: its version.
-            files: content by path; those in a folder ``bin`` may be run, those below ``/etc`` are
-                configuration.
+            files: content by path; those in a folder ``bin`` may be run.
             control: further fields, whole lines.
             postinst: what is run when it is configured.
+            configuration: those of the files that are its configuration; those below ``/etc`` when not given.
         """
         root = self.folder / "made" / f"{name}-{version}"
         for path, content in files.items():
@@ -86,7 +127,9 @@ class Repository:
         about = root / "DEBIAN"
         about.mkdir(parents=True)
         (about / "control").write_text(fields)
-        if configuration := [path for path in files if path.startswith("/etc/")]:
+        if configuration is None:
+            configuration = [path for path in files if path.startswith("/etc/")]
+        if configuration:
             (about / "conffiles").write_text("".join(f"{path}\n" for path in configuration))
         if postinst:
             (about / "postinst").write_text(postinst)
@@ -117,10 +160,48 @@ class Repository:
         (place.parents[2] / "InRelease").write_bytes(signed)
 
 
+def stand_in(name: str, version: str) -> str:
+    """Return a program that stands for a vendor's."""
+    program = (Path(__file__).parent / f"{name}_stand_in.py").read_text(encoding="utf-8")
+    return program.replace("@VERSION@", version)
+
+
+def needs_python(*libraries: str) -> str:
+    """Return the field of a package that runs a program of ours."""
+    return f"Depends: adduser, python3, {', '.join(f'python3-{name}' for name in libraries)}\n"
+
+
+def add_loki(repository: Repository, version: str, alloy: str) -> None:
+    """Add a version of Loki's stand-in and of Alloy's, in the shape of their packages."""
+    files = {
+        "/usr/bin/loki": stand_in("loki", version),
+        "/etc/systemd/system/loki.service": LOKI_UNIT,
+        "/etc/loki/config.yml": LOKI_CONFIG,
+    }
+    # Of Loki's package, its own unit is no configuration: it comes with every version.
+    repository.add(
+        *("loki", version, files),
+        control=needs_python("yaml"),
+        postinst=LOKI_POSTINST,
+        configuration=["/etc/loki/config.yml"],
+    )
+    repository.add(
+        "alloy",
+        alloy,
+        {
+            "/usr/bin/alloy": stand_in("alloy", alloy),
+            "/usr/lib/systemd/system/alloy.service": "[Service]\nUser=alloy\nExecStart=/usr/bin/alloy run\n",
+            "/etc/alloy/config.alloy": "// the package's own (stand-in)\n",
+            "/etc/default/alloy": "RESTART_ON_UPGRADE=true\n",
+        },
+        control=needs_python("requests"),
+        postinst=ALLOY_POSTINST,
+    )
+
+
 def add_grafana(repository: Repository, version: str, *, broken: bool = False) -> None:
     """Add a version of Grafana's stand-in, in the shape of Grafana's package."""
-    program = (Path(__file__).parent / "grafana_stand_in.py").read_text(encoding="utf-8")
-    program = program.replace("@VERSION@", version).replace("@BROKEN@", "yes" if broken else "no")
+    program = stand_in("grafana", version).replace("@BROKEN@", "yes" if broken else "no")
     repository.add(
         "grafana",
         version,
@@ -130,10 +211,6 @@ def add_grafana(repository: Repository, version: str, *, broken: bool = False) -
             "/etc/grafana/grafana.ini": "; the package's own (stand-in)\n",
             "/etc/default/grafana-server": "GRAFANA_USER=grafana\n",
         },
-        control="Depends: adduser, "
-        + ", ".join(
-            ["python3", *(f"python3-{name}" for name in ("jmespath", "psycopg2", "requests", "yaml"))]
-        )
-        + "\n",
+        control=needs_python("jmespath", "psycopg2", "requests", "yaml"),
         postinst=POSTINST,
     )

@@ -43,16 +43,22 @@ class Answers(http.server.BaseHTTPRequestHandler):
             "loginOrEmail=b%40school.example",
         ):
             self.say({"id": 7, "login": "bjork", "email": "b@school.example"})
+        elif path == "/api/org/users":
+            people = {1: ("admin", "Admin"), 7: ("bjork", "Viewer"), 8: ("ada", "Viewer")}
+            self.say([{"userId": n, "login": one, "role": role} for n, (one, role) in people.items()])
         elif path == "/api/admin/users/7/auth-tokens":
             self.say([{"id": 1}, {"id": 2}])
+        elif path == "/api/admin/users/8/auth-tokens":
+            self.say([])
         else:
             self.say({"message": "not found"}, 404)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
         if self.let_in():
             self.changes.append(("POST", self.path))
-            self.roles[self.path.split("/")[3]] = [item["role"] for item in body["items"]]
+            if body:
+                self.roles[self.path.split("/")[3]] = [item["role"] for item in body["items"]]
             self.say({})
 
     def do_DELETE(self) -> None:
@@ -130,6 +136,15 @@ def test_only_the_folder_that_differs_is_changed(state: Any, grafana: Grafana) -
     assert state.match_folder(grafana, "ict", [], dry=False) == []
 
 
+def test_whoever_may_not_be_there_any_more_is_signed_out(state: Any, grafana: Grafana) -> None:
+    assert state.match_sessions(grafana, ["Admin", "Viewer"], dry=False) == []
+    assert state.match_sessions(grafana, ["Admin"], dry=True) == ["signed out bjork"]
+    assert Answers.changes == []
+    # Of those who are not in, nobody needs to be told anything.
+    assert state.match_sessions(grafana, ["Admin"], dry=False) == ["signed out bjork"]
+    assert Answers.changes == [("POST", "/api/admin/users/7/logout")]
+
+
 def test_a_folder_that_never_comes_is_told(
     state: Any, grafana: Grafana, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,14 +164,16 @@ def test_a_person_is_found_by_username_alone(grafana: Grafana) -> None:
 def test_it_is_refused_where_nothing_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHOOL_LANGUAGE", "en")
 
-    def sentences(*groups: str) -> list[str]:
+    def sentences(name: str, *groups: str) -> list[str]:
         server = Server("s", groups, "Debian", "13", "x86_64", 8000, 0.0, {})
-        return list(check_server(server, [resolve(ROOT, "grafana")], "myschool.example", 30))
+        return list(check_server(server, [resolve(ROOT, name)], "myschool.example", 30))
 
     platform = ("postgresql", "nginx", "certificates")
-    assert sentences(*platform, "monitoring") == []
-    (sentence,) = sentences(*platform)
+    assert sentences("grafana", *platform, "monitoring") == []
+    (sentence,) = sentences("grafana", *platform)
     assert sentence == "Dashboards needs monitoring on s: add s to the group monitoring in the inventory."
+    (sentence,) = sentences("loki", *platform, "monitoring")
+    assert sentence == "Search in journals needs grafana on s: add s to the group grafana in the inventory."
 
 
 def test_two_that_claim_one_port_are_refused_before_the_first_change(
