@@ -116,8 +116,12 @@ def test_what_is_too_old_is_deleted_and_not_shown_meanwhile(loki: dict[str, Any]
     assert "data" not in resolved(ROOT, "loki_app")["paths"]
 
 
-def test_journals_can_be_searched_as_long_as_they_are_gathered() -> None:
-    assert int(resolved(ROOT, "loki_kept_days")) == int(resolved(ROOT, "logs_kept_days"))
+def test_what_is_said_in_place_of_another_role_is_what_that_role_says() -> None:
+    """An upgrade runs this role without the others; what they say by themselves is repeated for it."""
+    said = "".join((ROLE / part / "main.yml").read_text(encoding="utf-8") for part in ("defaults", "vars"))
+    repeated = dict(re.findall(r"(logs_\w+|grafana_\w+) \| default\('?([^')]+)'?\)", said))
+    assert repeated.keys() == {"logs_kept_days", "grafana_apt_url", "grafana_apt_suite"}
+    assert repeated == {name: str(resolved(ROOT, name)) for name in repeated}
 
 
 def test_all_it_writes_lies_where_it_may_write(loki: dict[str, Any]) -> None:
@@ -140,6 +144,9 @@ def test_alloy_is_given_what_it_knows(gathered: bool) -> None:
     assert [(kind, name) for kind, _, given in found for name in given if name not in ALLOY[kind]] == []
     names = {f"{kind}.{label}" for kind, label, _ in found if label}
     assert set(re.findall(r"(loki[.][a-z.]+)[.](?:receiver|rules)", text)) <= names
+    # At first, all that may be kept is handed over.
+    kept = resolved(ROOT, "__loki_kept")
+    assert re.findall(r'max_age *= "(.+)"', text) == [kept] * (2 if gathered else 1)
     journals = [label for kind, label, _ in found if kind == "loki.source.journal"]
     assert journals == (["server", "others"] if gathered else ["server"])
 
