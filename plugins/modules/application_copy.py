@@ -66,7 +66,8 @@ class Copy:
         """Look at the application that a record describes."""
         self.record = record
         self.folder = f"{HOME}/{record['name']}"
-        self.units = [f"{service['name']}.service" for service in record["services"]]
+        # In the order in which they are started.
+        self.units = [unit for service in record["services"] for unit in units_of(service)]
         self.databases = [database["name"] for database in record.get("databases") or []]
         self.apt = record.get("apt") or {"packages": {}}
 
@@ -143,7 +144,9 @@ class Copy:
         if state:
             for unit in self.units:
                 run("systemctl", "reset-failed", unit, check=False)
-                run("systemctl", "start", unit)
+                # What runs by a timer is started by it.
+                if unit.replace(".service", ".timer") not in self.units or unit.endswith(".timer"):
+                    run("systemctl", "start", unit)
             self.drop()
         return finished
 
@@ -181,7 +184,8 @@ class Copy:
         """Return all that is copied, beside the databases; the record comes last."""
         name, archive = self.record["name"], self.record.get("archive")
         return [
-            *self.record["paths"].values(),
+            # No version changes what people keep there.
+            *(path for kind, path in self.record["paths"].items() if kind != "files"),
             *(f"{UNITS}/{unit}" for unit in self.units),
             *([f"/opt/{archive}/current"] if archive else []),
             *([f"{PREFERENCES}/{name}.pref"] if self.apt["packages"] else []),
@@ -197,6 +201,11 @@ class Copy:
             file.flush()
             os.fsync(file.fileno())
         os.replace(f"{path}.new", path)
+
+
+def units_of(service: dict[str, Any]) -> list[str]:
+    """Return the units of a service: its own and, where it runs again and again, the timer that starts it."""
+    return [f"{service['name']}.service", *([f"{service['name']}.timer"] if "every_s" in service else [])]
 
 
 def run(*command: str, check: bool = True, given: str | None = None) -> str:

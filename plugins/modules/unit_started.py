@@ -27,7 +27,8 @@ options:
         description:
             - Files, folders and links that the unit reads when it starts; what does not exist is passed over.
             - A link to a folder counts for itself, not for what the folder holds.
-            - What describes the unit in C(/etc) always counts.
+            - What describes the unit in C(/etc) always counts; of a timer, what describes its service is read
+              again.
         type: list
         elements: path
         default: []
@@ -130,6 +131,12 @@ def needed(
     return verbs, changed
 
 
+def outdated(unit: str) -> bool:
+    """Return whether systemd knows a unit otherwise than its file says by now."""
+    show = ["systemctl", "show", "--property=NeedDaemonReload", "--value", unit]
+    return subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip() == "yes"
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -144,6 +151,8 @@ def main() -> None:
     show = ["systemctl", "show", "--timestamp=us+utc", "--property", PROPERTIES, name]
     output = subprocess.run(show, check=True, capture_output=True, text=True).stdout
     state = dict(line.split("=", 1) for line in output.splitlines())
+    if name.endswith(".timer") and outdated(name.replace(".timer", ".service")):
+        state["NeedDaemonReload"] = "yes"
     drop_ins = glob.glob(f"/etc/systemd/system/{name}.d/*.conf")
     verbs, because = needed(state, module.params["files"], module.params["reload_files"], drop_ins)
     if verbs and not module.check_mode:

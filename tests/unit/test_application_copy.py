@@ -131,6 +131,30 @@ def test_what_was_copied_comes_back_whole(server: Server) -> None:
     assert server.served == "old"
 
 
+def test_what_people_keep_is_neither_copied_nor_put_back(server: Server) -> None:
+    (server.root / "files").mkdir()
+    (server.root / "files/before").write_text("a pupil's")
+    server.record["paths"]["files"] = str(server.root / "files")
+    copy = application_copy.Copy(server.record)
+    copy.take("2")
+    assert not list((server.root / "home").rglob("before"))
+    server.upgraded()
+    (server.root / "files/after").write_text("written with the new version")
+    assert copy.back() is True
+    assert (server.root / "data/file").read_text() == "old"
+    assert {path.name for path in (server.root / "files").iterdir()} == {"before", "after"}
+
+
+def test_what_runs_by_a_timer_is_stopped_with_it_and_started_by_it(server: Server) -> None:
+    server.record["services"].append({"name": "example-jobs", "every_s": 300})
+    server.running |= {"example-jobs.timer", "example-jobs.service"}
+    copy = application_copy.Copy(server.record)
+    copy.take("2")
+    assert server.running == set()
+    copy.back()
+    assert server.running == {"example.service", "example-jobs.timer"}
+
+
 def test_what_succeeded_leaves_no_copy(server: Server) -> None:
     server.copy.take("2")
     server.upgraded()

@@ -411,3 +411,19 @@ def test_what_prometheus_reads_is_replaced_at_once(tmp_path, monkeypatch) -> Non
     assert (tmp_path / "school.prom").read_text().endswith('sentence="right"} 0\n')
     assert (tmp_path / "school.prom").stat().st_mode & 0o777 == 0o644
     assert sorted(path.name for path in tmp_path.iterdir()) == ["school.prom", "sentences.json"]
+
+
+@pytest.mark.parametrize(
+    ("service", "timer", "told"),
+    [
+        ("inactive", "active", ("jobs.timer", "active")),
+        ("activating", "active", ("jobs.timer", "active")),
+        ("failed", "active", ("jobs.service", "failed")),
+        ("inactive", "inactive", ("jobs.timer", "inactive")),
+    ],
+)
+def test_what_runs_again_and_again_is_its_timer_until_it_fails(monkeypatch, service, timer, told):
+    states = {"jobs.service": service, "jobs.timer": timer}
+    monkeypatch.setattr(program, "output", lambda *command: states[command[-1]] + "\n")
+    (unit,) = program.units({"services": [{"name": "jobs", "every_s": 300}]})
+    assert (unit["unit"], unit["active"]) == told

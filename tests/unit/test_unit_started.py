@@ -111,3 +111,13 @@ def test_a_newer_file_that_is_read_again_wants_a_reload(tmp_path):
         ["start"],
         [],
     )
+
+
+def test_a_timer_is_read_anew_with_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"jobs.service": "yes"}
+    monkeypatch.setattr(
+        unit_started.subprocess, "run", lambda command, **_: type("Ran", (), {"stdout": said[command[-1]]})
+    )
+    assert unit_started.outdated("jobs.service")
+    said["jobs.service"] = "no"
+    assert not unit_started.outdated("jobs.service")

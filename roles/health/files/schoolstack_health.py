@@ -346,16 +346,21 @@ def read_records() -> list[dict[str, Any]]:
 
 def units(record: Mapping[str, Any]) -> list[Seen]:
     """Return an application's units and their state."""
-    return [
-        {
-            "unit": f"{service['name']}.service",
-            "oneshot": service.get("type") == "oneshot",
-            "active": output(
-                "systemctl", "show", "--property=ActiveState", "--value", f"{service['name']}.service"
-            ).strip(),
-        }
-        for service in record["services"]
-    ]
+    found: list[Seen] = []
+    for service in record["services"]:
+        unit = f"{service['name']}.service"
+        active = unit_state(unit)
+        if "every_s" in service and active != "failed":
+            # It is away most of the time; its timer is there.
+            unit = f"{service['name']}.timer"
+            active = unit_state(unit)
+        found.append({"unit": unit, "oneshot": service.get("type") == "oneshot", "active": active})
+    return found
+
+
+def unit_state(unit: str) -> str:
+    """Return a unit's state, in systemd's word."""
+    return output("systemctl", "show", "--property=ActiveState", "--value", unit).strip()
 
 
 def answer(url: str, expect: str, **_: Any) -> str:

@@ -235,7 +235,10 @@ def of_application(declaration: Mapping[str, Any], server: str) -> Board:
             f"(min(probe_ssl_earliest_cert_expiry{{{page}}}) - time()) / 86400",
             "d",
         )
-    units = "|".join(f"{service['name']}[.]service" for service in declaration["services"])
+    units = "|".join(
+        f"{service['name']}[.]{'timer' if 'every_s' in service else 'service'}"
+        for service in declaration["services"]
+    )
     state = f'server="{server}",name=~"{units}"'
     board.lights(
         say("dashboard.application.services"),

@@ -95,7 +95,7 @@ def _declared(declaration: dict[str, Any]) -> Iterator[str]:
             "databases",
             ", ".join(f"{entry['name']} ({entry['engine']})" for entry in databases),
         ],
-        ["services", ", ".join(f"`{entry['name']}.service`" for entry in declaration["services"])],
+        ["services", ", ".join(f"`{_unit(entry)}`" for entry in declaration["services"])],
         ["address", f"`https://{declaration['site']['host']}/`" if "site" in declaration else ""],
         ["sign-in", declaration.get("sign_in", {}).get("protocol", "").upper()],
         ["health", f"`{declaration['health']['url']}`"],
@@ -115,6 +115,10 @@ def _declared(declaration: dict[str, Any]) -> Iterator[str]:
             ["at school", f"in {declaration['title']}"], [[ours, theirs] for ours, theirs in roles.items()]
         )
     yield "Ports: see [ports](ports.md). Personal data: see the [privacy register](privacy-register.md)."
+
+
+def _unit(service: dict[str, Any]) -> str:
+    return f"{service['name']}.{'timer' if 'every_s' in service else 'service'}"
 
 
 def _ports(declared: dict[str, dict[str, Any]]) -> str:

@@ -121,7 +121,7 @@ def dump_all(found: dict[str, Record]) -> dict[str, Any]:
 
 
 def _described(record: Record, sessions: dict[str, databases.Session]) -> dict[str, Any]:
-    own = [record["paths"]["data"]] if "data" in record["paths"] else []
+    own = [record["paths"][kind] for kind in ("data", "files") if kind in record["paths"]]
     kept = [*own, *record["backup"].get("paths", [])]
     for path in kept:
         if not Place.of(path).here.exists():
