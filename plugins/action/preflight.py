@@ -44,13 +44,33 @@ class Applications:
     upgrades: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, declaration: dict[str, Any], pins: list[dict[str, Any]], upgrades: dict[str, Any]) -> None:
-        """Add one application; of its archive, only the declared version is installed."""
+        """Add one application; of its archive, only the declared version is installed, with its own parts."""
         name, version = declaration["name"], declaration["version"]
         of_its_own = [pin for pin in pins if pin["name"] == declaration.get("archive")]
         self.declarations.append(declaration)
-        self.artefacts += [pin for pin in pins if pin not in of_its_own or pin["version"] == version]
+        self.artefacts += [
+            pin
+            for pin in pins
+            if (pin["version"] == version if pin in of_its_own else belongs(pin, version))
+        ]
         self.pinned[name] = [pin["version"] for pin in of_its_own] or [version]
         self.upgrades[name] = upgrades
+
+
+def belongs(pin: dict[str, Any], version: str) -> bool:
+    """Return whether a pinned part is one of that version of its application; whatever is no part, is."""
+    return "within" not in pin or version in pin["within"]["versions"]
+
+
+def unpacked_as(pin: dict[str, Any], declarations: list[dict[str, Any]]) -> str:
+    """Return below ``/opt`` the folder in which a pinned archive lies once it is installed.
+
+    A part lies in its application's. One that is new there is fetched when its turn comes.
+    """
+    if "within" not in pin:
+        return f"{pin['name']}/{pin['version']}"
+    archive = pin["within"]["archive"]
+    return next(f"{archive}/{one['version']}" for one in declarations if one.get("archive") == archive)
 
 
 class ActionModule(ActionBase):
@@ -107,7 +127,7 @@ class ActionModule(ActionBase):
             "artefacts": [
                 artefact
                 for artefact in found.artefacts
-                if f"{artefact['name']}/{artefact['version']}" not in state["archives"]
+                if unpacked_as(artefact, found.declarations) not in state["archives"]
             ],
             "pinned": found.pinned,
             "upgrades": found.upgrades,

@@ -226,6 +226,15 @@ def _places(server: Server, declarations: Sequence[Declaration], arch: str) -> I
                 found=arch,
                 known=", ".join(declaration["arch"]),
             )
+        releases = declaration.get("releases")
+        if releases and server.release not in releases.get(server.distribution, ()):
+            yield say(
+                "preflight.application_release",
+                server=server.name,
+                title=f"{declaration['title']} {declaration['version']}",
+                found=f"{server.distribution} {server.release}",
+                known=", ".join(f"{name} {release}" for name, known in releases.items() for release in known),
+            )
         wanted = [role for part, roles in NEEDS.items() if declaration.get(part) for role in roles]
         for role in (*wanted, *declaration.get("needs", ())):
             if role not in server.groups:
