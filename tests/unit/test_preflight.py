@@ -183,6 +183,23 @@ def test_an_address_outside_the_schools_domain_is_refused() -> None:
     assert "ends in .otherschool.example" in sentences[0]
 
 
+@pytest.mark.parametrize("part", ["expose", "restricted"])
+def test_a_site_that_writes_its_own_locations_has_none_beside_them(part: str) -> None:
+    own = {
+        **DECLARATION["site"],
+        "upstream": "unix:/run/notes/http.sock",
+        "locations": "/etc/notes/nginx.conf",
+    }
+    notes = {**DECLARATION, "site": own}
+    assert check_declaration(notes, SCHEMA, "notes") == []
+    assert list(check_server(SERVER, [notes], "voorbeeldschool.example", 30)) == []
+    notes["site"] = {**own, part: ["/"], "redirect_root": "/login"}
+    sentences = list(check_server(SERVER, [notes], "voorbeeldschool.example", 30))
+    assert len(sentences) == 1
+    assert f"beside {part}, redirect_root," in sentences[0]
+    assert "roles/notes/vars/main.yml" in sentences[0]
+
+
 LOGIN = Page("login.voorbeeldschool.example", "sso", "192.0.2.11")
 START = Page("start.voorbeeldschool.example", "web", "192.0.2.12")
 
@@ -271,6 +288,9 @@ ALERT = {
         (_set("memory_mb.min", "500 MB"), ["memory_mb.min", "'500 MB'", "integer"]),
         (_set("arch", ["amd64", "armhf"]), ["arch.1", "'armhf'", "amd64, arm64"]),
         (_set("site.upstream", "0.0.0.0:8300"), ["site.upstream", "0.0.0.0:8300"]),
+        (_set("site.upstream", "unix:/tmp/notes.sock"), ["site.upstream", "unix:/tmp/notes.sock"]),
+        (_set("site.locations", "nginx.conf"), ["site.locations", "nginx.conf", "/etc/"]),
+        (_set("site.locations", "/etc/notes/x; return 200"), ["site.locations", "return 200"]),
         (_set("services.0.exec", "notes"), ["services.0.exec", "'notes'"]),
         (_set("databases.0.engine", "oracle"), ["databases.0.engine", "'oracle'", "postgresql"]),
         (_set("name", "My Notes"), ["name", "'My Notes'"]),

@@ -37,6 +37,9 @@ COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # A platform role that applications need, by the part of their declaration that asks for it.
 NEEDS = {"databases": ("postgresql",), "site": ("nginx", "certificates")}
 
+# Parts of a site that stand for locations, which it may write itself instead.
+LOCATIONS = ("expose", "restricted", "redirect_root")
+
 WEB_PORTS = (80, 443)
 
 
@@ -296,6 +299,9 @@ def _sites(server: Server, declarations: Sequence[Declaration], domain: str) -> 
         host = declaration.get("site", {}).get("host")
         if host and host != domain and not host.endswith(f".{domain}"):
             yield say("preflight.site_domain", title=declaration["title"], host=host, domain=domain)
+        both = [part for part in LOCATIONS if declaration.get("site", {}).get(part)]
+        if both and "locations" in declaration["site"]:
+            yield say("preflight.site_locations", name=declaration["name"], both=", ".join(both))
     for host, count in hosts.items():
         if count > 1:
             yield say("preflight.site_shared", server=server.name, host=host)
