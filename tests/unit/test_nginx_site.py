@@ -14,14 +14,14 @@ OWN = {"upstream": "unix:/run/notes/http.sock", "locations": "/etc/notes/nginx.c
 NETWORKS = {"networks": ["192.0.2.0/24"]}
 
 
-def block(**site: Any) -> str:
-    """Return the server block that answers over TLS, rendered as Ansible would."""
+def whole(**site: Any) -> str:
+    """Return the whole file, rendered as Ansible would."""
     environment = jinja2.Environment(
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
         autoescape=jinja2.select_autoescape(default_for_string=False),
     )
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         ansible_managed="",
         nginx_site={**SITE, **site},
         nginx_hsts_max_age_s=31536000,
@@ -29,7 +29,11 @@ def block(**site: Any) -> str:
         __nginx_http2_directive=True,
         __nginx_public_host="$host",
     )
-    upstream, _, tls = text.split("\nserver {\n")
+
+
+def block(**site: Any) -> str:
+    """Return the server block that answers over TLS."""
+    upstream, _, tls = whole(**site).split("\nserver {\n")
     assert f"server {site['upstream']};" in upstream
     assert tls.count("{") + 1 == tls.count("}")
     return tls
@@ -59,3 +63,12 @@ def test_locations_of_its_own_stand_in_place_of_ours() -> None:
     ours = block(upstream="127.0.0.1:8300")
     assert "location ^~ / {" in ours
     assert "fastcgi" not in ours
+
+
+def test_a_port_for_the_servers_own_programs_is_no_other_machines() -> None:
+    without = whole(**OWN)
+    with_port = whole(**OWN, port=8010)
+    added = with_port.removeprefix(without.rstrip())
+    assert "listen 127.0.0.1:8010;" in added
+    assert "include /etc/notes/nginx.conf;" in added
+    assert "listen" not in added.replace("listen 127.0.0.1:8010;", "")
