@@ -49,9 +49,7 @@ class Applications:
         of_its_own = [pin for pin in pins if pin["name"] == declaration.get("archive")]
         self.declarations.append(declaration)
         self.artefacts += [
-            pin
-            for pin in pins
-            if (pin["version"] == version if pin in of_its_own else belongs(pin, version))
+            pin for pin in pins if (pin["version"] == version if pin in of_its_own else belongs(pin, version))
         ]
         self.pinned[name] = [pin["version"] for pin in of_its_own] or [version]
         self.upgrades[name] = upgrades

@@ -76,7 +76,9 @@ class ActionModule(ActionBase):
             {"role": record["name"], **one} for record in records for one in record.get("telemetry", [])
         ]
         kept = []
-        for role in dict.fromkeys([*EVERYWHERE, *variables["group_names"]]):
+        # What comes along with an application, without a group of its own.
+        engines = [cache["engine"] for record in records for cache in record.get("caches", [])]
+        for role in dict.fromkeys([*EVERYWHERE, *variables["group_names"], *engines]):
             own = self._said(role, variables)
             if own["personal_data"]:
                 kept.append({"name": role, "title": own["title"], "personal_data": own["personal_data"]})

@@ -66,8 +66,10 @@ class Copy:
         """Look at the application that a record describes."""
         self.record = record
         self.folder = f"{HOME}/{record['name']}"
-        # In the order in which they are started.
-        self.units = [unit for service in record["services"] for unit in units_of(service)]
+        # In the order in which they are started. What is kept in memory goes too: it knows nothing of what is
+        # put back.
+        self.units = [f"{cache['name']}-{cache['engine']}.service" for cache in record.get("caches") or []]
+        self.units += [unit for service in record["services"] for unit in units_of(service)]
         self.databases = [database["name"] for database in record.get("databases") or []]
         self.apt = record.get("apt") or {"packages": {}}
 

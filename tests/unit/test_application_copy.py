@@ -26,7 +26,9 @@ class Server:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
         self.databases = {"example": "old rows", "other": "not ours"}
-        self.running = {"example.service"}
+        # In memory only: what a cache that is started holds is nothing.
+        self.running = {"example-valkey.service", "example.service"}
+        self.remembered = "old rows"
         self.commands_left: int | None = None
         self.served = ""
         for name in ("HOME", "FACTS", "UNITS", "SITES"):
@@ -44,6 +46,7 @@ class Server:
             "paths": {"config": str(root / "etc"), "data": str(root / "data")},
             "services": [{"name": "example"}],
             "databases": [{"name": "example"}],
+            "caches": [{"engine": "valkey", "name": "example"}],
             "site": {},
         }
         self.copy = application_copy.Copy(self.record)
@@ -54,6 +57,7 @@ class Server:
             "etc/file",
             "data/file",
             "units/example.service",
+            "units/example-valkey.service",
             "sites/example.conf",
             "facts/example.fact",
         ):
@@ -64,7 +68,8 @@ class Server:
         """Let the new version start, and leave something of its own."""
         self.write("new")
         (self.root / "data/more").write_text("new")
-        self.running.add("example.service")
+        self.running |= {"example-valkey.service", "example.service"}
+        self.remembered = "new rows"
 
     def seen(self) -> dict[str, Any]:
         """Return what there is, but for the copy."""
@@ -88,6 +93,9 @@ class Server:
                 self.running.add(unit)
             case ("systemctl", "stop", unit):
                 self.running.discard(unit)
+                if unit == "example-valkey.service":
+                    assert "example.service" not in self.running, "it would have errors from then on"
+                    self.remembered = ""
             case ("systemctl", *_):
                 pass
             case ("dropdb", *_, name):
@@ -129,6 +137,7 @@ def test_what_was_copied_comes_back_whole(server: Server) -> None:
     assert server.copy.back() is True
     assert server.seen() == before
     assert server.served == "old"
+    assert server.remembered == "", "what the new version remembers is nothing to the old one"
 
 
 def test_what_people_keep_is_neither_copied_nor_put_back(server: Server) -> None:
@@ -152,7 +161,7 @@ def test_what_runs_by_a_timer_is_stopped_with_it_and_started_by_it(server: Serve
     copy.take("2")
     assert server.running == set()
     copy.back()
-    assert server.running == {"example.service", "example-jobs.timer"}
+    assert server.running == {"example-valkey.service", "example.service", "example-jobs.timer"}
 
 
 def test_what_succeeded_leaves_no_copy(server: Server) -> None:

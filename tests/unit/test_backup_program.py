@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -688,3 +689,28 @@ def test_every_sentence_is_used_and_every_used_one_exists(program: SimpleNamespa
     said += "".join(path.read_text(encoding="utf-8") for path in (ROOT / "playbooks").glob("*.yml"))
     for key in program.words.catalogue()["en"]:
         assert f'"{key}"' in said or f"backup.{key}'" in said, key
+
+
+def test_what_an_application_kept_in_memory_goes_before_its_data_comes_back(
+    program: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    monkeypatch.setattr(program.restoring, "hold", lambda units: done.append(("hold", *units)))
+    monkeypatch.setattr(program.restoring, "release", lambda units: done.append(("release", *units)))
+    monkeypatch.setattr(program.restoring, "_carry_out", lambda *_: done.append("data") or {"changed": True})
+    monkeypatch.setattr(program.restoring.subprocess, "run", lambda command, **_: done.append(tuple(command)))
+    manifest = {"applications": {"notes": {"databases": [], "places": []}}}
+    program.places.HOME.mkdir(parents=True, exist_ok=True)
+    program.places.save(program.places.RESTORING, {"left": ["notes"], "manifest": manifest})
+    declared = {"name": "notes", "services": [{"name": "notes"}]}
+    cache = {"engine": "valkey", "name": "notes", "memory_mb": 64}
+    program.restoring.application(SETTINGS, {**declared, "caches": [cache]})
+    assert done == [
+        ("hold", "notes.service"),
+        ("systemctl", "try-restart", "notes-valkey.service"),
+        "data",
+        ("release", "notes.service"),
+    ]
+    done.clear()
+    program.restoring.application(SETTINGS, declared)
+    assert done == [("hold", "notes.service"), "data", ("release", "notes.service")]

@@ -69,6 +69,12 @@ def test_what_an_application_declares_is_on_its_own() -> None:
     assert any('name=~"keycloak[.]service"' in expr for expr in told)
 
 
+def test_what_an_application_keeps_in_memory_is_among_its_programs() -> None:
+    cached = {**DECLARED["keycloak"], "caches": [{"engine": "valkey", "name": "keycloak", "memory_mb": 64}]}
+    told = [query.expr for query in queries(of_application(cached, "server").json())]
+    assert any('name=~"keycloak[.]service|keycloak-valkey[.]service"' in expr for expr in told)
+
+
 def test_only_one_of_them_is_for_everybody_and_it_gives_nothing_away() -> None:
     (shared,) = [board for board in boards() if board.everybody]
     assert shared.uid == "school"

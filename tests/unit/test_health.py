@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
+import socket
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,6 +62,55 @@ APPLICATION = {
 def test_an_application_is_judged(change, state, key):
     found = program.judge_application({**APPLICATION, **change}, {}, NOW)
     assert (state, key) in [judged(one) for one in found]
+
+
+@pytest.fixture
+def run():
+    """A folder for sockets, whose path is short enough for one."""
+    folder = Path(tempfile.mkdtemp(prefix="run"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("used", "most", "state", "key"),
+    [(50, 64, "good", "cache"), (52, 64, "look", "cache_full"), (62, 64, "wrong", "cache_full")],
+)
+def test_what_is_kept_in_memory_says_how_full_it_is(monkeypatch, run, used, most, state, key):
+    lines = ["# Memory", f"used_memory:{used * 1000}", "used_memory_human:x", f"maxmemory:{most * 1000}", ""]
+    text = "\r\n".join(lines).encode()
+    (run / "library-valkey").mkdir()
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(run / "library-valkey/valkey.sock"))
+    server.listen()
+
+    def answers():
+        with server, server.accept()[0] as connection:
+            assert connection.recv(100) == b"INFO memory\r\n"
+            connection.sendall(b"$%d\r\n%s\r\n" % (len(text), text))
+            connection.recv(1)
+
+    thread = threading.Thread(target=answers, daemon=True)
+    thread.start()
+    monkeypatch.setattr(program, "RUN", run)
+    record = {"services": [{"name": "library"}], "caches": [{"engine": "valkey", "name": "library"}]}
+    seen = program.caches(record)
+    thread.join(10)
+    found = list(program.judge_application({**APPLICATION, "caches": seen}, {}, NOW))
+    assert (state, key) in [judged(one) for one in found]
+    assert [one["values"]["unit"] for one in found if one["check"] == "cache"] == ["library-valkey.service"]
+
+
+def test_a_cache_is_a_unit_of_its_application(monkeypatch, run):
+    monkeypatch.setattr(program, "output", lambda *command: f"{command[-1].startswith('library-')}\n")
+    monkeypatch.setattr(program, "RUN", run)
+    record = {"services": [{"name": "library"}], "caches": [{"engine": "valkey", "name": "library"}]}
+    assert {one["unit"]: one["active"] for one in program.units(record)} == {
+        "library.service": "False",
+        "library-valkey.service": "True",
+    }
+    # Its unit says that it does not run; how full it is, nobody can tell then.
+    assert program.caches(record) == []
 
 
 def test_what_does_not_run_is_said_once():

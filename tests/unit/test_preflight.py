@@ -293,6 +293,8 @@ ALERT = {
         (_set("site.locations", "/etc/notes/x; return 200"), ["site.locations", "return 200"]),
         (_set("services.0.exec", "notes"), ["services.0.exec", "'notes'"]),
         (_set("databases.0.engine", "oracle"), ["databases.0.engine", "'oracle'", "postgresql"]),
+        (_set("caches", [{"engine": "valkey", "name": "notes"}]), ["lacks caches.0.memory_mb"]),
+        (_set("caches", [{"engine": "memcached", "name": "notes", "memory_mb": 64}]), ["caches.0.engine"]),
         (_set("name", "My Notes"), ["name", "'My Notes'"]),
         (_set("alerts", [{k: v for k, v in ALERT.items() if k != "how_to"}]), ["lacks alerts.0.how_to"]),
         (_set("alerts", [{**ALERT, "how_to": "ask Jan"}]), ["alerts.0.how_to", "'ask Jan'", "docs/how-to"]),

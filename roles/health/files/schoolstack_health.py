@@ -34,6 +34,7 @@ from typing import Any
 
 RECORDS = Path("/etc/ansible/facts.d")
 CERTIFICATES = Path("/etc/schoolstack/certificates")
+RUN = Path("/run")
 SAMPLES = Path("/var/lib/schoolstack/health/samples.json")
 BACKUP = Path("/usr/local/sbin/schoolstack-backup")
 REBOOT = Path("/run/reboot-required")
@@ -114,6 +115,8 @@ def judge_application(seen: Seen, samples: Mapping[str, Any], now: float) -> Ite
     # What does not run does not answer either: one thing is wrong, not three.
     if not stopped:
         yield finding("service", "good", "runs", units=", ".join(unit["unit"] for unit in seen["units"]))
+        for cache in seen.get("caches", []):
+            yield judge_cache(cache)
         yield judge_answer("answer", seen["answer"])
         if "page" in seen:
             yield judge_answer("page", seen["page"])
@@ -121,6 +124,12 @@ def judge_application(seen: Seen, samples: Mapping[str, Any], now: float) -> Ite
         yield judge_certificate(certificate, now)
     if "failed_sign_ins" in seen:
         yield judge_sign_ins(seen["name"], seen["failed_sign_ins"], samples, now)
+
+
+def judge_cache(seen: Seen) -> Finding:
+    """Say how full the memory is in which an application keeps something, and takes locks."""
+    state = "wrong" if seen["percent"] >= 95 else "look" if seen["percent"] >= 80 else "good"
+    return finding("cache", state, "cache" if state == "good" else "cache_full", **seen)
 
 
 def runs(unit: Mapping[str, Any]) -> bool:
@@ -325,6 +334,7 @@ def look_at(record: Mapping[str, Any]) -> Seen:
         "name": record["name"],
         "title": record["title"],
         "units": units(record),
+        "caches": caches(record),
         "answer": {"url": record["health"]["url"], "said": answer(**record["health"])},
     }
     if host := record.get("site", {}).get("host"):
@@ -345,7 +355,7 @@ def read_records() -> list[dict[str, Any]]:
 
 
 def units(record: Mapping[str, Any]) -> list[Seen]:
-    """Return an application's units and their state."""
+    """Return an application's units and their state, with those that keep something in memory for it."""
     found: list[Seen] = []
     for service in record["services"]:
         unit = f"{service['name']}.service"
@@ -355,12 +365,43 @@ def units(record: Mapping[str, Any]) -> list[Seen]:
             unit = f"{service['name']}.timer"
             active = unit_state(unit)
         found.append({"unit": unit, "oneshot": service.get("type") == "oneshot", "active": active})
+    for unit in map(cache_unit, record.get("caches", [])):
+        found.append({"unit": unit, "oneshot": False, "active": unit_state(unit)})
     return found
 
 
 def unit_state(unit: str) -> str:
     """Return a unit's state, in systemd's word."""
     return output("systemctl", "show", "--property=ActiveState", "--value", unit).strip()
+
+
+def cache_unit(cache: Mapping[str, Any]) -> str:
+    """Return the unit that keeps something in memory for an application."""
+    return f"{cache['name']}-{cache['engine']}.service"
+
+
+def caches(record: Mapping[str, Any]) -> list[Seen]:
+    """Return how full the memory is that is kept for an application, where that can be told."""
+    found: list[Seen] = []
+    for cache in record.get("caches", []):
+        place = RUN / f"{cache['name']}-{cache['engine']}" / f"{cache['engine']}.sock"
+        # What does not run is told by its unit.
+        with contextlib.suppress(OSError, KeyError, ValueError, ZeroDivisionError):
+            told = dict(re.findall(r"^(\w+):(\d+)\s*$", asked(place, "INFO memory"), re.MULTILINE))
+            percent = round(100 * int(told["used_memory"]) / int(told["maxmemory"]))
+            found.append({"unit": cache_unit(cache), "percent": percent})
+    return found
+
+
+def asked(place: Path, question: str) -> str:
+    """Return what a program answers at its socket to a question in RESP, as Redis and Valkey speak it."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ANSWER_S)
+        connection.connect(str(place))
+        connection.sendall(f"{question}\r\n".encode())
+        with connection.makefile("rb") as answer:
+            # "$<bytes>", and as many bytes.
+            return answer.read(int(answer.readline()[1:])).decode(errors="replace")
 
 
 def answer(url: str, expect: str, **_: Any) -> str:

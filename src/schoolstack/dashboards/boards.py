@@ -235,10 +235,12 @@ def of_application(declaration: Mapping[str, Any], server: str) -> Board:
             f"(min(probe_ssl_earliest_cert_expiry{{{page}}}) - time()) / 86400",
             "d",
         )
-    units = "|".join(
+    names = [
         f"{service['name']}[.]{'timer' if 'every_s' in service else 'service'}"
         for service in declaration["services"]
-    )
+    ]
+    names += [f"{cache['name']}-{cache['engine']}[.]service" for cache in declaration.get("caches", [])]
+    units = "|".join(names)
     state = f'server="{server}",name=~"{units}"'
     board.lights(
         say("dashboard.application.services"),

@@ -95,6 +95,13 @@ def _declared(declaration: dict[str, Any]) -> Iterator[str]:
             "databases",
             ", ".join(f"{entry['name']} ({entry['engine']})" for entry in databases),
         ],
+        [
+            "caches",
+            ", ".join(
+                f"{entry['name']} ({entry['engine']}, {entry['memory_mb']} MB)"
+                for entry in declaration.get("caches", [])
+            ),
+        ],
         ["services", ", ".join(f"`{_unit(entry)}`" for entry in declaration["services"])],
         ["address", f"`https://{declaration['site']['host']}/`" if "site" in declaration else ""],
         ["sign-in", declaration.get("sign_in", {}).get("protocol", "").upper()],

@@ -234,6 +234,10 @@ def application(settings: dict[str, Any], declaration: dict[str, Any]) -> dict[s
         return {"changed": False}
     units = [f"{service['name']}.service" for service in declaration["services"]]
     hold(units)
+    # What they kept in memory is of what was there before. It is kept nowhere else, so a restart empties it.
+    caches = [f"{cache['name']}-{cache['engine']}.service" for cache in declaration.get("caches", [])]
+    if caches:
+        subprocess.run(["systemctl", "try-restart", *caches], check=False, capture_output=True)
     found = noted["manifest"]["applications"][name]
     own = [Place(**place) for place in found["places"]]
 
