@@ -3,8 +3,9 @@
 What the application gets:
 
 - OpenID Connect: a confidential client with PKCE, exact redirect addresses, and in its tokens ``roles`` (the
-  school's roles), ``groups`` (names of classes), ``app_roles`` (the application's own names for the roles),
-  and itself as the only audience, so that another application refuses the token;
+  school's roles), ``groups`` (names of classes), ``school_groups`` (both, as ``role-…`` and ``class-…``),
+  ``app_roles`` (the application's own names for the roles), and itself as the only audience, so that another
+  application refuses the token;
 - SAML: signed assertions over POST, with the attributes ``Roles`` (the application's own names), ``groups``,
   ``username``, ``firstName``, ``lastName`` and ``email``;
 - whoever has none of the roles it names is refused at the sign-in page, before the application hears of it.

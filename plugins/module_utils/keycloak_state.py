@@ -306,6 +306,13 @@ class Realm:
                 )
                 # For a group inside another, Keycloak answers with the group, otherwise with its place.
                 has = answer if isinstance(answer, Mapping) else {"id": answer}
+            if attributes := group.get("attributes"):
+                self._write(
+                    differences(attributes, has.get("attributes"), f"group.{name}"),
+                    self._admin.put,
+                    self._at("groups", has["id"]),
+                    {"name": group["name"], "attributes": merged(has.get("attributes") or {}, attributes)},
+                )
             roles_path = self._at("groups", has["id"], "role-mappings", "realm")
             self._links(f"group.{name}.roles", group.get("realmRoles", []), has.get("realmRoles"), roles_path)
             self._groups(group.get("subGroups", []), has.get("subGroups"), name, has["id"])

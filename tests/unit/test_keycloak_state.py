@@ -32,7 +32,15 @@ EXPORT = {
         {
             "id": "g1",
             "name": "role",
-            "subGroups": [{"id": "g2", "name": "ict", "realmRoles": ["ict"], "subGroups": []}],
+            "subGroups": [
+                {
+                    "id": "g2",
+                    "name": "ict",
+                    "realmRoles": ["ict"],
+                    "attributes": {"school_group": ["role-ict"], "room": ["12"]},
+                    "subGroups": [],
+                }
+            ],
         },
         {"id": "g3", "name": "class", "subGroups": [{"id": "g4", "name": "3A", "subGroups": []}]},
     ],
@@ -88,7 +96,15 @@ WANTED = {
         "realm": [{"name": "ict", "composites": {"client": {"realm-management": ["view-users"]}}}],
         "client": {"alpha": [{"name": "user"}]},
     },
-    "groups": [{"name": "role", "subGroups": [{"name": "ict", "realmRoles": ["ict"]}]}, {"name": "class"}],
+    "groups": [
+        {
+            "name": "role",
+            "subGroups": [
+                {"name": "ict", "realmRoles": ["ict"], "attributes": {"school_group": ["role-ict"]}}
+            ],
+        },
+        {"name": "class"},
+    ],
     "clientScopes": [{"name": "school", "protocolMappers": [{"name": "roles", "config": {"a": "1"}}]}],
     "scopeMappings": [{"clientScope": "school", "roles": ["ict"]}],
     "clients": [
@@ -218,6 +234,12 @@ def test_a_realm_as_described_is_left_alone():
             ("post", "school", "groups", "g2", "role-mappings", "realm"),
         ),
         (
+            ["groups", 0, "subGroups", 0, "attributes"],
+            {"room": ["12"]},
+            'group./role/ict.school_group: add ["role-ict"]',
+            ("put", "school", "groups", "g2"),
+        ),
+        (
             ["clientScopes", 0, "protocolMappers"],
             [],
             'client scope.school.claim.roles: add {"a": "1"}',
@@ -283,6 +305,11 @@ def test_settings_beside_ours_are_kept():
     keycloak, _ = converge(changed(["attributes", "adminEventsExpiration"], "1"), WANTED)
     assert keycloak.sent["attributes"] == {"adminEventsExpiration": "60", "other": "stays"}
     assert keycloak.sent["realm"] == "school"
+
+
+def test_what_a_group_has_beside_ours_is_kept():
+    keycloak, _ = converge(changed(["groups", 0, "subGroups", 0, "attributes"], {"room": ["12"]}), WANTED)
+    assert keycloak.sent == {"name": "ict", "attributes": {"room": ["12"], "school_group": ["role-ict"]}}
 
 
 def test_a_step_that_is_missing_is_added_before_one_too_many_goes(monkeypatch):

@@ -176,10 +176,26 @@ def test_a_class_that_ended_keeps_its_group(keycloak: Keycloak) -> None:
     assert keycloak.groups["/class/1B"]["attributes"] == {
         "roster_source": ["school"],
         "class": ["1B"],
+        "school_group": ["class-1B"],
         "ended": ["2026-09-01"],
     }
     keycloak.sync(school(NOOR, JEF))
-    assert keycloak.groups["/class/1B"]["attributes"] == {"roster_source": ["school"], "class": ["1B"]}
+    assert keycloak.groups["/class/1B"]["attributes"] == {
+        "roster_source": ["school"],
+        "class": ["1B"],
+        "school_group": ["class-1B"],
+    }
+
+
+def test_groups_that_applications_are_not_told_of_yet_are_told_at_the_next_import(keycloak: Keycloak) -> None:
+    keycloak.sync(school(NOOR, ELS))
+    assert keycloak.groups["/role/teacher"]["attributes"] == {"school_group": ["role-teacher"]}
+    # As an import left it before there was that attribute.
+    del keycloak.groups["/class/1A"]["attributes"]["school_group"]
+    keycloak.groups["/class/1A"]["attributes"]["room"] = ["12"]
+    assert set(keycloak.sync(school(NOOR, ELS)).groups) == {"/class/1A"}
+    assert keycloak.groups["/class/1A"]["attributes"]["school_group"] == ["class-1A"]
+    assert keycloak.groups["/class/1A"]["attributes"]["room"] == ["12"]
 
 
 def test_accounts_and_groups_made_by_hand_are_never_touched(keycloak: Keycloak) -> None:

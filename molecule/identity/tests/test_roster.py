@@ -96,6 +96,14 @@ def test_people_get_their_class_their_role_and_their_number_as_attribute(realm: 
     assert noor["requiredActions"] == ["UPDATE_PASSWORD"]
 
 
+def test_applications_are_told_classes_and_roles_in_one_claim(realm: Realm) -> None:
+    (client,) = realm.ask("GET", "/clients?clientId=portal")
+    user = realm.user("noor.toetsing")["id"]
+    for token in ("id-token", "access-token", "userinfo"):
+        path = f"/clients/{client['id']}/evaluate-scopes/generate-example-{token}?scope=openid&userId={user}"
+        assert sorted(realm.ask("GET", path)["school_groups"]) == ["class-T1", "role-pupil"], token
+
+
 def test_everyone_is_on_an_encrypted_sheet(realm: Realm, school: Deployment) -> None:
     passwords = sheets.read(realm.sheets, school.inventory / ".vault-key")
     assert set(passwords) >= {"noor.toetsing", "zoe.toetsing", "jef.toetsing", "kind.toetsing11"}

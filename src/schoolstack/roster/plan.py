@@ -353,12 +353,12 @@ def _plan_groups(school: School, state: State, roster_list: str, today: datetime
     wanted_roles = {ROLE + role for person, _ in plan.new for role in person.roles}
     wanted_roles |= {path for change in plan.changes for path in change.joined if path.startswith(ROLE)}
     for path in wanted_roles - set(state.groups):
-        plan.groups[path] = {}
+        plan.groups[path] = {"school_group": f"role-{path.removeprefix(ROLE)}"}
     for name in school.classes:
         path = CLASS + name
         own = dict(state.groups.get(path, {}))
-        # Applications are told the attribute "class" of someone's groups.
-        begun = {"roster_source": roster_list} | own | {"class": name}
+        # Applications are told these two attributes of someone's groups.
+        begun = {"roster_source": roster_list} | own | {"class": name, "school_group": f"class-{name}"}
         begun.pop("ended", None)
         if path not in state.groups or begun != own:
             plan.groups[path] = begun
