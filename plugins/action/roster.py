@@ -19,7 +19,7 @@ from schoolstack.errors import SchoolError
 from schoolstack.messages import say
 from schoolstack.roster import passwords, sheets
 from schoolstack.roster.model import School
-from schoolstack.roster.plan import Plan, State, deletions, make_plan
+from schoolstack.roster.plan import Plan, State, deletions, make_plan, people_after
 from schoolstack.roster.reader import read
 from schoolstack.roster.show import show_deletions, show_plan
 
@@ -35,6 +35,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "guardians": {"type": "bool", "default": False},
     "own_usernames": {"type": "bool", "default": False},
     "password_temporary": {"type": "bool", "default": True},
+    "tell": {"type": "bool", "default": False},
     "sheets_dir": {"type": "path", "required": True},
     "vault_key_file": {"type": "path", "required": True},
     "keycloak": {"type": "dict", "required": True},
@@ -85,7 +86,14 @@ class ActionModule(ActionBase):
                 self._confirm(school)
         folder = sheets.finish(Path(self.options["sheets_dir"]), self.now) if self.applies else None
         kinds = ("changed", "moved", "returning", "leaving")
+        # Names belong in no log: of a result so marked, Ansible shows nothing.
+        told = (
+            {"people": json.dumps(people_after(plan, state)), "_ansible_no_log": True}
+            if self.options["tell"]
+            else {}
+        )
         return {
+            **told,
             "changed": self.options["apply"] and not plan.is_empty,
             "counts": {kind: len(plan.of_kind(kind)) for kind in kinds}
             | {"new": len(plan.new), "untouched": plan.untouched},

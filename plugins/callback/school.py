@@ -76,6 +76,7 @@ class CallbackModule(CallbackBase):
         self._start = self._task_start = time.monotonic()
         self._names: dict[str, str] = {}
         self._all_stop = False
+        self._for_nobody = False
         self._roles_seen: set[tuple[str, str]] = set()
         self._outcomes: defaultdict[str, _Outcome] = defaultdict(_Outcome)
         self._live = sys.stdout.isatty()
@@ -89,6 +90,10 @@ class CallbackModule(CallbackBase):
         name = play.get_name().strip()
         self._all_stop = bool(play.any_errors_fatal)
         self._roles_seen.clear()
+        # A play that names no server at all, as one for an application that this school does not have.
+        self._for_nobody = not play.hosts
+        if self._for_nobody:
+            return
         self._say(
             "\n" + (say("progress.check", play=name) if play.check_mode else name), constants.COLOR_HIGHLIGHT
         )
@@ -179,7 +184,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         """Say it, since an empty run looks like a good one."""
-        self._line(say("progress.no_hosts"), constants.COLOR_WARN)
+        if not self._for_nobody:
+            self._line(say("progress.no_hosts"), constants.COLOR_WARN)
 
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
         """Write what it came to, in words, and then Ansible's count."""

@@ -106,3 +106,20 @@ def test_a_secret_is_never_shown(run, verbosity):
     output = run(*verbosity, trouble="secret")
     assert "FAILED on server: Use the key" in output
     assert "s3cr3t" not in output
+
+
+def test_a_play_for_an_application_that_the_school_does_not_have_is_not_mentioned(tmp_path: Path) -> None:
+    plays = """
+- {name: "For those who have it", hosts: "{{ groups.files | default([]) }}", gather_facts: false}
+- {name: "For a group that is misspelt", hosts: "server:!server", gather_facts: false}
+"""
+    (tmp_path / "play.yml").write_text(plays, encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "server,", "-c", "local"]
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "SCHOOL_LANGUAGE": "en"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "play.yml")], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "For those who have it" not in done.stdout
+    assert "For a group that is misspelt" in done.stdout
+    assert done.stdout.count("nothing was done") == 1

@@ -234,6 +234,35 @@ def make_plan(school: School, state: State, *, roster_list: str, today: datetime
     return plan
 
 
+def people_after(plan: Plan, state: State) -> list[dict[str, Any]]:
+    """Return everybody the sign-in has once a plan is carried out, for applications that follow it.
+
+    Returns:
+        Of each account its ``username``, ``name``, ``email``, whether it is ``enabled``, its ``roles``, its
+        ``classes`` and its ``classes_before``.
+    """
+    after = {change.after.id: change.after for change in plan.changes}
+    told = [_told(after.get(account.id, account), account.classes) for account in state.accounts]
+    for person, username in plan.new:
+        own = Account(
+            "", username, person.given_name, person.family_name, person.email, True, {}, frozenset()
+        )
+        told.append(_told(replace(own, groups=frozenset(_paths(person))), frozenset()))
+    return told
+
+
+def _told(account: Account, classes_before: frozenset[str]) -> dict[str, Any]:
+    return {
+        "username": account.username,
+        "name": account.name or account.username,
+        "email": account.email,
+        "enabled": account.enabled,
+        "roles": sorted(path.removeprefix(ROLE) for path in account.groups if path.startswith(ROLE)),
+        "classes": sorted(account.classes),
+        "classes_before": sorted(classes_before),
+    }
+
+
 def deletions(
     state: State, *, roster_list: str, keep_days: int, today: datetime.date
 ) -> tuple[list[Account], list[Account]]:
