@@ -10,6 +10,7 @@ import base64
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -26,6 +27,9 @@ CONNECTIONS = 4
 OCS_GOOD = (100, 200)
 # A session that is over or was never one: 401, and 412 where it does not pass the check of its cookies.
 NO_SESSION = (401, 412)
+# Who has not shown a password for half an hour may change nothing (PasswordConfirmationMiddleware upstream):
+# before that, in seconds, a session is begun anew.
+SESSION_S = 1200
 # While it is being upgraded or backed up, Nextcloud answers 503 to everything.
 AWAY = 503
 NEXTCLOUD = "http://nextcloud.org/ns"
@@ -114,6 +118,7 @@ class Nextcloud:
         self.root = place.path.rstrip("/")
         self._proof = base64.b64encode(f"{account}:{password}".encode()).decode()
         self._cookies: dict[str, str] = {}
+        self._begun = 0.0
         if place.scheme == "https":
             trust = ssl.create_default_context()
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
@@ -136,6 +141,8 @@ class Nextcloud:
         Raises:
             NextcloudError: there was no answer, or it is in maintenance.
         """
+        if time.monotonic() - self._begun > SESSION_S:
+            self._cookies.clear()
         status, content = self._once(method, path, data, headers)
         if status in NO_SESSION and self._cookies:
             self._cookies.clear()
@@ -279,7 +286,9 @@ class Nextcloud:
         self, method: str, path: str, data: bytes | None, headers: Mapping[str, str] | None
     ) -> tuple[int, bytes]:
         sent = {"Authorization": f"Basic {self._proof}", "OCS-APIRequest": "true", **(headers or {})}
-        if self._cookies:
+        if not self._cookies:
+            self._begun = time.monotonic()
+        else:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         try:
             self._connection.request(method, self.root + path, data, sent)

@@ -107,6 +107,57 @@ def test_a_session_that_ended_is_begun_anew_once(nextcloud: Nextcloud) -> None:
     assert len(Answers.asked) == 5
 
 
+def test_a_session_is_begun_anew_before_nextcloud_asks_for_the_password(nextcloud: Nextcloud) -> None:
+    Answers.answers["/ocs/v2.php/cloud/user"] = good({})
+    for _ in range(2):
+        nextcloud.ocs("GET", "/cloud/user")
+    nextcloud._begun -= 1201
+    for _ in range(2):
+        nextcloud.ocs("GET", "/cloud/user")
+    assert [session for _, _, session in Answers.asked] == [False, True, False, True]
+
+
+class Notes:
+    """Notes what a folder is given, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def folders(self, method: str, *path: Any, body: Any = None) -> dict[str, int]:
+        self.done.append(" ".join(map(str, [method, *path, *(body or {}).values()])))
+        return {"id": 4}
+
+    def make_folder(self, path: str) -> None:
+        self.done.append(f"make {path}")
+
+    def give_rules(self, path: str, rules: list[dict[str, Any]]) -> None:
+        self.done.append(f"rules {path} {len(rules)}")
+
+
+def test_a_class_is_let_in_when_its_folder_has_its_permissions() -> None:
+    people = [person("noor", "3A"), person("els", "3A", "teacher")]
+    (work, _) = make_plan(people, State({}, frozenset(), ()), WISHES).operations(1)[-1]
+    notes = Notes()
+    roster = load("modules/nextcloud_roster.py").Roster.__new__(load("modules/nextcloud_roster.py").Roster)
+    roster._step(notes, work)
+    assert notes.done == [
+        "POST Klas 3A True",
+        "POST 4 acl True",
+        "POST 4 quota 1073741824",
+        "POST 4 groups schoolstack",
+        "POST 4 groups schoolstack 31",
+        "POST 4 groups archive-2026-2027-3A",
+        "POST 4 groups archive-2026-2027-3A 1",
+        "rules Klas 3A 4",
+        "make Klas 3A/Inleveren",
+        "rules Klas 3A/Inleveren 3",
+        "make Klas 3A/Inleveren/noor",
+        "rules Klas 3A/Inleveren/noor 4",
+        "POST 4 groups class-3A",
+        "POST 4 groups class-3A 31",
+    ]
+
+
 def test_what_an_application_refuses_with_a_good_status_is_refused(nextcloud: Nextcloud) -> None:
     Answers.answers["/index.php/apps/groupfolders/folders/7/groups/class-3A%20b"] = good([], 404)
     with pytest.raises(NextcloudError, match="says") as refused:

@@ -113,4 +113,8 @@ _KINDS = (
     "consents",
     "sign_ins",
     "changes_by_administrators",
+    "files",
+    "bytes",
+    "handed_in",
+    "shares",
 )
