@@ -34,6 +34,7 @@ STAYS = {
     ("host", "packages"),
     ("archive", "fetch"),
     ("archive", "unpack"),
+    ("archive", "parts"),
     ("apt_source", "fetch"),
     ("backup", "restore"),
 }

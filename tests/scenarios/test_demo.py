@@ -45,7 +45,7 @@ def school() -> Iterator[Deployment]:
 def test_everything_that_it_shows_was_checked(school: Deployment) -> None:
     done = demo()
     assert done.returncode == 0
-    assert done.stdout.count("✓") == 3 + 3 * 2 + 1
+    assert done.stdout.count("✓") == 4 + 3 * 3 + 1
     assert "✗" not in done.stdout
     assert say("demo.dials") in done.stdout
     assert school.url("statuspage") in done.stdout

@@ -37,6 +37,7 @@ TOLD_BY = {
     "http": "keycloak",
     "jvm": "keycloak",
     "grafana": "grafana",
+    "nextcloud": "nextcloud",
     "loki": "loki",
     "process": "grafana",
 }

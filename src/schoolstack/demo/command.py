@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from schoolstack.demo.people import People
 from schoolstack.deployment import ROOT, Deployment
@@ -16,6 +17,7 @@ from schoolstack.hosts.lab import Lab
 from schoolstack.messages import say
 from schoolstack.roster import sheets
 from schoolstack.signin.browser import Page
+from schoolstack.stand_ins import at_hand, make_nextcloud, nextcloud_pins, within_reach
 
 INVENTORY = ROOT / "inventories" / "demo"
 SERVER = "demo-server"
@@ -97,23 +99,33 @@ def up() -> int:
         lab.up(SERVER)
         lab.forward(SERVER)
     school = Deployment(INVENTORY, SERVER, lab)
+    pins = _stand_ins(lab)
     with report.part("site"):
-        report.changed += school.play("site").changed
+        report.changed += school.play("site", **pins).changed
     with report.part("roster"):
-        report.changed += school.play("roster", roster_apply=True).changed
+        report.changed += school.play("roster", roster_apply=True, **pins).changed
     with report.part("visit"):
-        _visit(school, report)
+        _visit(school, report, stand_ins=["nextcloud"] if pins else [])
         report.check(say("demo.dials"), say("demo.dials_where", about="Prometheus"), lambda: _dials(school))
     report.show()
     return _close(school, report)
 
 
-def _visit(school: Deployment, report: Report) -> None:
+def _stand_ins(lab: Lab) -> dict[str, Any]:
+    """Return what to pin in place of archives that are neither here nor within reach; else nothing."""
+    pins = nextcloud_pins()
+    if at_hand(pins, lab.state.root / "artefacts") or within_reach(pins):
+        return {}
+    return {"nextcloud_artefacts": make_nextcloud(lab.state.root / "stand-ins")}
+
+
+def _visit(school: Deployment, report: Report, stand_ins: Collection[str]) -> None:
     """Look at every page, and let three people sign in, as a browser on this machine would."""
     for name, record in school.records.items():
         if "site" in record:
+            title = f"{record['title']} {record['version']}"
             report.check(
-                f"{record['title']} {record['version']}",
+                say("demo.stand_in", title=title) if name in stand_ins else title,
                 school.url(name),
                 lambda name=name: _answers(school, name),  # type: ignore[misc]
             )
@@ -131,6 +143,13 @@ def _visit(school: Deployment, report: Report) -> None:
             start,
             lambda person=person, browser=browser: _greeting(  # type: ignore[misc]
                 people.sign_in(browser, person, start).page, person.role
+            ),
+        )
+        report.check(
+            say("demo.files", username=username),
+            school.url("nextcloud"),
+            lambda person=person, browser=browser: _in_files(  # type: ignore[misc]
+                people.sign_in(browser, person, school.url("nextcloud")).page, person.role
             ),
         )
         allowed = role == "ict"
@@ -157,6 +176,13 @@ def _greeting(page: Page, role: str) -> str:
     if name is None or role not in roles:
         raise SchoolError(say("demo.wrong_page", url=page.url))
     return say("demo.greeted", name=name.text_content(), roles=", ".join(roles))
+
+
+def _in_files(page: Page, role: str) -> str:
+    """Return where somebody is who opened the files with the session of the start page."""
+    if page.status != 200 or "/apps/files" not in page.url:
+        raise SchoolError(say("demo.wrong_page", url=page.url))
+    return say("demo.page", title=page.tree.findtext(".//title") or "")
 
 
 def _door(page: Page, allowed: bool) -> str:

@@ -1,0 +1,463 @@
+"""Files and office: Nextcloud's role from installation to removal, with real PHP, database and sign-in.
+
+Nextcloud itself is a **stand-in** (src/schoolstack/stand_ins) wherever its archives are not at hand. Who puts
+the pinned archives into the artefacts' folder has the same scenario run with them. With the stand-in, what is
+shown is the role's wiring, and nothing about Nextcloud itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lab_school import Ended, kill, listen, play, school_on, start, until, wait_for_sign_in
+
+from schoolstack.deployment import ROOT, Deployment, playbook_command
+from schoolstack.reference.declarations import resolved
+from schoolstack.signin import Browser, SignIn, Totp, claims, sign_in, tokens
+from schoolstack.stand_ins import at_hand, make_nextcloud, nextcloud_pins
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root"),
+    # A school with all that its files need.
+    pytest.mark.slow,
+]
+
+SERVER = "files-server"
+BEFORE, HERE, NEXT = "33.0.9", "34.0.4", "35.0.1"
+PASSWORDS = {role: secrets.token_urlsafe(12) for role in ("ict", "teacher", "pupil", "guardian")}
+OCC = "/usr/local/lib/schoolstack/nextcloud/occ"
+
+
+class School(Deployment):
+    """A school with files, and what its inventory says beyond the demo's."""
+
+    def __init__(self, plain: Deployment, pins: list[dict[str, Any]] | None) -> None:
+        """Take over a school that has nothing on its server yet.
+
+        Args:
+            plain: the school.
+            pins: stand-ins in place of what the role pins; none where the real archives are at hand.
+        """
+        super().__init__(plain.inventory, plain.name, plain.lab)
+        self.pins = pins
+        self.settings: dict[str, Any] = {"nextcloud_version": BEFORE}
+        if pins:
+            self.settings["nextcloud_artefacts"] = pins
+        self.totp: dict[str, Totp] = {}
+
+    def run(self, playbook: str, **variables: Any) -> Ended:
+        """Run a playbook with these settings, to its end, good or bad."""
+        return play(self, playbook, **{**self.settings, **variables})
+
+    def enter(self, browser: Browser, role: str) -> SignIn:
+        """Sign a person in to the files."""
+        given = (f"test-{role}", PASSWORDS[role])
+        done = sign_in(browser, self.url("nextcloud"), *given, totp=self.totp.get(role))
+        if done.totp:
+            self.totp[role] = done.totp
+        return done
+
+    def occ(self, words: str) -> Any:
+        """Return what Nextcloud's command says, as JSON where it is."""
+        said = self.shell(f"{OCC} {words}")
+        return json.loads(said) if said.lstrip().startswith(("{", "[")) else said
+
+    def occ_changes(self, program: str) -> None:
+        """Change what the stand-in knows, as somebody would in its pages."""
+        stand_in = 'require "/opt/nextcloud/current/stand_in.php";'
+        given = f"{stand_in} change(function (array &$state) {{ {program} }});"
+        self.shell(
+            "runuser -u nextcloud -- env NEXTCLOUD_CONFIG_DIR=/var/lib/nextcloud/config "
+            f"php -r {shlex.quote(given)}"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the stand-in knows."""
+        said = self.shell("psql -U postgres -XAtc 'SELECT content FROM oc_stand_in' nextcloud")
+        known: dict[str, Any] = json.loads(said)
+        return known
+
+
+def add_person(school: Deployment, role: str, classes: tuple[str, ...] = ()) -> None:
+    """Make an account with a role and classes, without a mail address, as class lists have them."""
+    person = {
+        "username": f"test-{role}",
+        "enabled": True,
+        "firstName": "Test",
+        "lastName": role,
+        "groups": [f"/role/{role}", *(f"/class/{name}" for name in classes)],
+        "credentials": [{"type": "password", "value": PASSWORDS[role]}],
+    }
+    school.ask_keycloak(f"admin.post('school', 'partialImport', body={{'users': [{person!r}]}})")
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
+    folder = tmp_path_factory.mktemp("school")
+    with school_on(SERVER, folder, "keycloak", "portal", "nextcloud") as plain:
+        real = at_hand(nextcloud_pins(), plain.lab.state.root / "artefacts")
+        school = School(plain, None if real else make_nextcloud(tmp_path_factory.mktemp("archives")))
+        # As somebody would who wants to see first what it does.
+        dry_run = [*playbook_command("site", school.inventories, school.settings), "--check"]
+        assert subprocess.run(dry_run, cwd=ROOT, check=False).returncode == 0
+        made = school.run("site")
+        assert made.code == 0, made.text[-3000:]
+        wait_for_sign_in(school)
+        school.ask_keycloak(
+            "[admin.post('school', 'groups', g['id'], 'children', "
+            "body={'name': '3A', 'attributes': {'class': ['3A'], 'school_group': ['class-3A']}}) "
+            "for g in admin.get('school', 'groups') if g['name'] == 'class']"
+        )
+        add_person(school, "pupil", ("3A",))
+        for role in ("ict", "teacher", "guardian"):
+            add_person(school, role)
+        yield school
+
+
+def groups(school: School, user: str) -> set[str]:
+    """Return somebody's groups in Nextcloud."""
+    return {gid for gid, group in school.state()["groups"].items() if user in group["members"]}
+
+
+def in_no_class(school: School) -> None:
+    """Take the pupil out of every class, as a class list does."""
+    school.ask_keycloak(
+        "[admin.delete('school', 'users', u['id'], 'groups', g['id']) "
+        "for u in admin.get('school', 'users', username='test-pupil', exact='true') "
+        "for g in admin.get('school', 'users', u['id'], 'groups') if g['path'].startswith('/class/')]"
+    )
+
+
+# What a run does
+
+
+def test_a_second_run_changes_nothing_and_asks_nextcloud_two_things(school: School) -> None:
+    school.shell("touch /srv/nextcloud/stand-in-asked")
+    again = school.run("site")
+    assert again.code == 0, again.text[-3000:]
+    assert "changed=0" in again.text
+    asked = set(
+        school.shell("cat /srv/nextcloud/stand-in-asked; rm /srv/nextcloud/stand-in-asked").splitlines()
+    )
+    if school.pins:
+        assert asked - {"background:cron"} == {"config:list", "user_oidc:provider"}
+
+
+def test_a_dry_run_on_what_is_there_changes_nothing(school: School) -> None:
+    command = [*playbook_command("site", school.inventories, school.settings), "--check"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "changed=0" in done.stdout
+
+
+def test_what_php_reads_is_what_is_meant(school: School) -> None:
+    read = (
+        'php -r \'putenv("NEXTCLOUD_CONFIG_DIR=/nowhere"); include "/etc/nextcloud/school.config.php"; '
+        "echo json_encode($CONFIG);'"
+    )
+    given = json.loads(school.shell(read))
+    meant = json.loads(json.dumps(resolved(ROOT, "__nextcloud_config")))
+    assert list(given) == list(meant)
+    assert {key: type(value) for key, value in given.items()} == {
+        key: type(value) for key, value in meant.items()
+    }
+    assert given["memcache.local"] == "\\OC\\Memcache\\APCu"
+    host = school.records["nextcloud"]["site"]["host"]
+    assert given["trusted_domains"] == [host]
+    assert given["redis"]["port"] == 0
+
+
+def test_its_programs_can_do_little_harm(school: School) -> None:
+    for service in school.records["nextcloud"]["services"]:
+        line = school.shell(f"systemd-analyze security --no-pager {service['name']}.service | tail -1")
+        assert float(line.split(": ")[1].split()[0]) < 4.0, line
+        assert school.shell(f"systemctl show -P User {service['name']}").strip() == "nextcloud"
+    # Debian's own server of PHP never ran.
+    assert school.shell("systemctl is-enabled php8.4-fpm || true").strip() == "masked"
+    assert school.shell("ls /run/php/*.sock 2>/dev/null || true") == ""
+    listening = school.shell("ss -Hltn 'sport = :7867 or sport = :8010' | awk '{print $4}' | sort").split()
+    assert listening == ["127.0.0.1:7867", "127.0.0.1:8010"]
+    # Who is on the server, but is neither it nor root, reads neither files nor secrets.
+    for path in ("/srv/nextcloud", "/var/lib/nextcloud", "/etc/nextcloud", "/run/nextcloud-valkey"):
+        assert school.shell(f"runuser -u nobody -- ls {path} 2>&1 || true").endswith("Permission denied\n")
+
+
+def test_its_jobs_run_by_themselves(school: School) -> None:
+    school.shell("systemctl start nextcloud-jobs.service")
+    assert school.shell("systemctl is-active nextcloud-jobs.timer").strip() == "active"
+    if school.pins:
+        assert school.state()["jobs"] >= 1
+
+
+# Who gets in, and as what
+
+
+def test_roles_and_classes_are_groups_from_the_first_visit(school: School) -> None:
+    for role in ("pupil", "teacher", "ict"):
+        browser = school.browser()
+        done = school.enter(browser, role)
+        assert done.arrived, done.message
+        assert f"role-{role}" in groups(school, f"test-{role}")
+    assert "class-3A" in groups(school, "test-pupil")
+    assert "class-3A" not in groups(school, "test-teacher")
+    # A coordinator at school is no administrator in here.
+    assert groups(school, "schoolstack") == {"admin"}
+    assert "admin" not in groups(school, "test-ict")
+
+
+def test_who_the_files_are_not_for_is_refused_at_the_sign_in(school: School) -> None:
+    done = school.enter(school.browser(), "guardian")
+    assert not done.arrived
+    assert "niet bedoeld voor uw rol" in done.message
+    assert "test-guardian" not in school.state()["users"]
+
+
+def test_who_left_a_class_leaves_its_group_and_no_other(school: School) -> None:
+    school.occ_changes(
+        "join_group($state, 'test-pupil', 'chess club'); join_group($state, 'test-pupil', 'admin');"
+    )
+    in_no_class(school)
+    assert school.enter(school.browser(), "pupil").arrived
+    assert groups(school, "test-pupil") == {"role-pupil", "chess club", "admin"}
+    school.occ_changes("leave_group($state, 'test-pupil', 'admin');")
+
+
+def test_what_an_independent_program_learns_of_them(school: School) -> None:
+    """The registered client, used by our own relying party: nothing of the stand-in in between."""
+    secret = school.shell("cat /etc/nextcloud/secrets/client")
+    issuer = school.url("keycloak", "/realms/school")
+    for path in school.records["nextcloud"]["sign_in"]["redirect_paths"]:
+        given = tokens(
+            *(school.browser(), issuer, "nextcloud", school.url("nextcloud", path), "test-teacher"),
+            PASSWORDS["teacher"],
+            client_secret=secret,
+            scope=resolved(ROOT, "__nextcloud_provider")["scope"],
+        )
+        told = claims(given.id)
+        mapping = resolved(ROOT, "__nextcloud_provider")
+        assert told[mapping["mapping-uid"]] == "test-teacher"
+        assert told[mapping["mapping-display-name"]] == "Test teacher"
+        assert set(told[mapping["mapping-groups"]]) == {"role-teacher"}
+
+
+def test_who_signs_out_at_school_is_out_of_the_files(school: School) -> None:
+    browser = school.browser()
+    assert school.enter(browser, "teacher").arrived
+    assert browser.get(school.url("nextcloud", "/apps/files/")).status == 200
+    school.ask_keycloak(
+        "[admin.post('school', 'users', u['id'], 'logout') "
+        "for u in admin.get('school', 'users', username='test-teacher', exact='true')]"
+    )
+    deadline = time.monotonic() + 20
+    while "Stand-in for Nextcloud" in browser.get(school.url("nextcloud", "/apps/files/")).text:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def test_who_signs_out_of_the_files_is_out_at_school(school: School) -> None:
+    browser = school.browser()
+    assert school.enter(browser, "teacher").arrived
+    browser.get(school.url("nextcloud", "/logout"))
+    page = browser.get(school.url("portal"))
+    assert "kc-form-login" in page.text
+
+
+# What may change
+
+
+def test_secrets_are_replaced_and_proven(school: School) -> None:
+    before = school.shell("sha256sum /etc/nextcloud/secrets/*")
+    rotated = school.run("rotate", rotate="nextcloud_admin,nextcloud_client,nextcloud_database")
+    assert rotated.code == 0, rotated.text[-3000:]
+    assert school.shell("sha256sum /etc/nextcloud/secrets/*") != before
+    assert school.enter(school.browser(), "pupil").arrived
+    assert "changed=0" in school.run("site").text
+
+
+def test_another_address_installs_nothing_anew(school: School) -> None:
+    before = school.state(), school.shell(f"{OCC} config:system:get instanceid")
+    moved = school.run("site", nextcloud_host="cloud.voorbeeldschool.localhost")
+    assert moved.code == 0, moved.text[-3000:]
+    there = School(school, school.pins)
+    there.totp = school.totp
+    assert there.url("nextcloud").startswith("https://cloud.")
+    assert there.enter(there.browser(), "teacher").arrived
+    assert school.run("site").code == 0
+    assert school.shell(f"{OCC} config:system:get instanceid") == before[1]
+    assert set(before[0]["users"]) <= set(school.state()["users"])
+    assert "changed=0" in school.run("site").text
+
+
+# Backed up and put back
+
+
+def test_what_is_lost_comes_back_from_one_moment(school: School) -> None:
+    file = "/srv/nextcloud/test-teacher/files/essay.txt"
+    school.shell(f"install -D -o nextcloud -g nextcloud /dev/stdin {file} <<<essay")
+    kept = {
+        key: school.shell(f"{OCC} config:system:get {key}")
+        for key in ("secret", "passwordsalt", "instanceid")
+    }
+    before = school.state()
+    done = school.run("backup")
+    assert done.code == 0, done.text[-3000:]
+    # Nobody was let in while it ran, and everybody is now.
+    assert school.occ("status --output=json")["maintenance"] is False
+    assert school.shell("ls /var/lib/nextcloud/window 2>/dev/null || true") == ""
+
+    # One file, as it was.
+    found = school.run("extract", extract_to="/root/look", extract_file=file)
+    assert found.code == 0, found.text[-2000:]
+    assert school.shell(f"cat /root/look{file}; rm -r /root/look") == "essay\n"
+
+    # And all of it.
+    school.shell(f"rm {file}; rm -r /var/lib/nextcloud/config/config.php")
+    school.shell("psql -U postgres -Xqc 'DELETE FROM oc_stand_in' nextcloud")
+    back = school.run("restore", restore_app="nextcloud", restore_overwrite=True)
+    assert back.code == 0, back.text[-3000:]
+    assert school.shell(f"cat {file}") == "essay\n"
+    assert {key: school.shell(f"{OCC} config:system:get {key}") for key in kept} == kept
+    after = school.state()
+    assert after["users"].keys() == before["users"].keys()
+    assert after["providers"]["school"]["id"] == before["providers"]["school"]["id"]
+    # Devices are told that their files are older than what they know.
+    assert school.shell(f"{OCC} config:system:get data-fingerprint").strip() not in ("", "''")
+    assert school.enter(school.browser(), "teacher").arrived
+    assert "changed=0" in school.run("site").text
+
+
+# Upgraded
+
+
+def test_an_app_without_a_version_for_it_keeps_an_upgrade_from_beginning(school: School) -> None:
+    own = {
+        "name": "forms",
+        "version": "5.1.0",
+        "sha256": "0" * 64,
+        "url": "https://apps.example/forms.tar.gz",
+    }
+    refused = school.run(
+        "upgrade", app="nextcloud", nextcloud_version=HERE, nextcloud_apps=[{**own, "majors": [33]}]
+    )
+    assert refused.code != 0
+    assert "The app forms 5.1.0 (nextcloud_apps) is for Nextcloud 33, and this is 34" in refused.text
+    assert school.shell("readlink /opt/nextcloud/current").strip() == BEFORE
+    assert school.enter(school.browser(), "pupil").arrived
+
+
+def test_tables_that_are_not_what_they_should_be_keep_an_upgrade_from_beginning(school: School) -> None:
+    school.shell("touch /srv/nextcloud/stand-in-schema")
+    refused = school.run("upgrade", app="nextcloud", nextcloud_version=HERE)
+    school.shell("rm /srv/nextcloud/stand-in-schema")
+    assert refused.code != 0
+    assert "the table oc_share lacks the column id" in refused.text
+    assert "nothing was changed" in refused.text
+    assert school.shell("readlink /opt/nextcloud/current").strip() == BEFORE
+    assert "changed=0" in school.run("site").text
+
+
+def test_a_later_major_comes_with_its_apps_and_keeps_what_people_have(school: School) -> None:
+    before = school.state()
+    # What no version changes is not copied for an upgrade.
+    school.shell("dd if=/dev/zero of=/srv/nextcloud/large bs=1M count=1500 status=none")
+    free = int(school.shell("df --output=avail -B1 /var/lib | tail -1"))
+    upgraded = school.run("upgrade", app="nextcloud", nextcloud_version=HERE)
+    assert upgraded.code == 0, upgraded.text[-3000:]
+    assert free - int(school.shell("df --output=avail -B1 /var/lib | tail -1")) < 10**9
+    school.settings["nextcloud_version"] = HERE
+    assert "changed=0" in school.run("site").text
+    after = school.state()
+    assert after["upgraded"] == [HERE]
+    assert after["users"].keys() == before["users"].keys()
+    on = {app for app, keys in after["apps"].items() if keys.get("enabled") == "yes"}
+    assert on == {app for app, keys in before["apps"].items() if keys.get("enabled") == "yes"}
+    assert after["apps"]["groupfolders"]["installed_version"] == "22.0.6"
+    assert school.shell("ls /opt/nextcloud").split() == [BEFORE, HERE, "current"]
+    assert school.enter(school.browser(), "teacher").arrived
+
+
+def test_one_that_fails_goes_back_with_all_there_was(
+    school: School, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = school.state()
+    school.shell("echo written-meanwhile >/srv/nextcloud/kept")
+    broken = make_nextcloud(tmp_path_factory.mktemp("broken"), broken=[NEXT])
+    failed = school.run("upgrade", app="nextcloud", nextcloud_version=NEXT, nextcloud_artefacts=broken)
+    assert failed.code != 0
+    assert f"{HERE} runs on server again" in failed.text
+    assert school.shell("readlink /opt/nextcloud/current").strip() == HERE
+    assert school.shell("cat /srv/nextcloud/kept").strip() == "written-meanwhile"
+    assert school.shell("psql -U postgres -XAtc '\\dt oc_half_upgraded' nextcloud") == ""
+    assert school.state()["users"] == before["users"]
+    assert school.enter(school.browser(), "teacher").arrived
+    assert "changed=0" in school.run("site").text
+
+
+# Installed anew, removed
+
+
+def test_a_first_installation_that_was_cut_off_begins_anew_and_a_lost_configuration_is_told(
+    school: School,
+) -> None:
+    """As a power cut leaves it: tables half made, and nothing that says they were ever anybody's."""
+    kept = "/root/config.php"
+    school.shell(
+        f"systemctl stop nextcloud nextcloud-ready && mv /var/lib/nextcloud/config/config.php {kept}"
+    )
+    # A school's tables are never taken for such a beginning.
+    assert school.shell("systemctl start nextcloud-ready 2>&1 || true")
+    said = school.shell("journalctl -u nextcloud-ready -n 5 --no-pager -o cat")
+    assert "which belongs to it, is gone: restore Nextcloud from a backup" in said
+    assert school.state()["users"]
+    school.shell(f"mv {kept} /var/lib/nextcloud/config/config.php && systemctl reset-failed")
+    school.shell("systemctl start nextcloud-ready nextcloud")
+    assert school.enter(school.browser(), "teacher").arrived
+
+
+def test_it_goes_and_comes_back_to_the_same_people(school: School) -> None:
+    hosts = (school.inventory / "hosts.yml").read_text(encoding="utf-8")
+    people = school.state()["users"].keys()
+    members = json.loads(hosts)
+    del members["all"]["children"]["nextcloud"]
+    (school.inventory / "hosts.yml").write_text(json.dumps(members), encoding="utf-8")
+    gone = school.run("remove", app="nextcloud")
+    assert gone.code == 0, gone.text[-3000:]
+    left = school.shell(
+        "find /etc /opt /usr/local /run -xdev -iname '*nextcloud*' 2>/dev/null; getent passwd nextcloud; true"
+    )
+    assert left == ""
+    assert school.shell("stat -c '%U %a' /srv/nextcloud /var/lib/nextcloud").split() == ["root", "700"] * 2
+    assert school.shell("ss -Hltn 'sport = :7867 or sport = :8010'") == ""
+    assert "changed=0" in school.run("site").text
+
+    (school.inventory / "hosts.yml").write_text(hosts, encoding="utf-8")
+    again = school.run("site")
+    assert again.code == 0, again.text[-3000:]
+    assert school.state()["users"].keys() == people
+    assert school.enter(school.browser(), "teacher").arrived
+    (school.inventory / "hosts.yml").write_text(json.dumps(members), encoding="utf-8")
+    assert school.run("remove", app="nextcloud", purge="nextcloud").code == 0
+    assert school.shell("ls -d /srv/nextcloud /var/lib/nextcloud 2>/dev/null || true") == ""
+
+    # A first installation whose power was cut: its half is nobody's, and it begins anew.
+    (school.inventory / "hosts.yml").write_text(hosts, encoding="utf-8")
+    process = start(school, "site", **school.settings)
+    until(process, "Run the service nextcloud-ready")
+    listen(process, 1)
+    kill(process)
+    school.shell(
+        "systemctl stop nextcloud-ready nextcloud; cd /var/lib/nextcloud; rm -f config/config.php; "
+        "touch installing; psql -U postgres -Xqc 'CREATE TABLE IF NOT EXISTS half (id int)' nextcloud"
+    )
+    anew = school.run("site")
+    assert anew.code == 0, anew.text[-3000:]
+    assert school.shell("psql -U postgres -XAtc '\\dt half' nextcloud") == ""
+    assert school.enter(school.browser(), "teacher").arrived
