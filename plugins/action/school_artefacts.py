@@ -116,7 +116,10 @@ class ActionModule(ActionBase):
             answer = self._execute_module(module_name=module, module_args=module_args, task_vars=task_vars)
             if answer.get("failed") or not part.exists():
                 tried.append(f"{label} ({answer.get('response') or answer.get('msg')})")
-            elif (found := digest(part, wanted)) != pin(wanted):
+                continue
+            if "fingerprint" in wanted:
+                keep_key(part, wanted["fingerprint"])
+            if (found := digest(part, wanted)) != pin(wanted):
                 part.replace(path.with_name(f"{path.name}.refused"))
                 tried.append(f"{label} ({mismatch(wanted, found)}, set aside as {path.name}.refused)")
             else:
@@ -198,6 +201,22 @@ def fingerprint(path: Path) -> str:
         return ", ".join(key.fingerprint.upper() for key in Cert.split_file(str(path)))
     except RuntimeError:  # what the library raises for whatever is no key
         return "none"
+
+
+def keep_key(path: Path, pinned: str) -> None:
+    """Leave in a file the pinned key alone, in the armour that apt knows by the file's name.
+
+    Vendors publish keyrings: what else is in one, an older key perhaps, is to vouch for nothing. A file
+    without that key stays as it came.
+    """
+    from pysequoia import Cert
+
+    try:
+        keys = [key for key in Cert.split_file(str(path)) if key.fingerprint.upper() == pinned]
+    except RuntimeError:  # what the library raises for whatever is no key
+        return
+    for key in keys:
+        path.write_text(str(key), encoding="utf-8")
 
 
 def kind(wanted: dict[str, Any]) -> str:

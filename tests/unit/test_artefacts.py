@@ -170,15 +170,25 @@ def test_a_key_is_known_by_its_fingerprint_and_may_be_renewed(school):
     assert states(school.run("list")[1]) == [("hello", "verified")]
 
 
-@pytest.mark.parametrize("offered", ["other", "both", "none"])
-def test_another_key_is_refused_and_so_is_one_beside_it(school, offered):
+def test_of_a_keyring_the_pinned_key_alone_is_kept_in_the_form_that_apt_reads(school):
+    old, key = (Tsk.generate(f"{name} <x@vendor.example>").extract_certificate() for name in "AB")
+    pin_key(school, key.fingerprint.upper(), "")
+    # As vendors publish them: binary, the key before beside the one of today.
+    (school.upstream / "hello-1.tar").write_bytes(bytes(old) + bytes(key))
+    assert states(school.run("fetch")[1]) == [("hello", "fetched")]
+    kept = school.folder / "hello-1.tar"
+    assert kept.read_text(encoding="utf-8") == str(key)
+    # Put there by hand, it is what it is.
+    kept.write_bytes(bytes(old) + bytes(key))
+    code, _ = school.run("list")
+    assert code == 1
+
+
+@pytest.mark.parametrize("offered", ["other", "none"])
+def test_another_key_is_refused(school, offered):
     key, other = (Tsk.generate(f"{name} <x@vendor.example>").extract_certificate() for name in "AB")
-    files = {"other": str(other), "both": str(key) + str(other), "none": "<html>not found</html>"}
-    found = {
-        "other": other.fingerprint.upper(),
-        "both": f"{key.fingerprint}, {other.fingerprint}".upper(),
-        "none": "none",
-    }
+    files = {"other": str(other), "none": "<html>not found</html>"}
+    found = {"other": other.fingerprint.upper(), "none": "none"}
     pinned = key.fingerprint.upper()
     pin_key(school, pinned, files[offered])
     code, rows = school.run("fetch")
