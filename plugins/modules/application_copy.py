@@ -128,6 +128,9 @@ class Copy:
                     sql('ALTER DATABASE :"copy" RENAME TO :"name";', name)
             # Before its folders: what a package's own scripts do to those is undone with them.
             self._put_back_packages()
+            for unit in reversed(self.units):
+                # Those scripts may have started it, with folders that are about to be replaced.
+                run("systemctl", "stop", unit, check=False)
             for number, place in enumerate(self._places()):
                 remove(place)
                 if os.path.lexists(f"{self.folder}/{number}"):

@@ -103,6 +103,7 @@ class Server:
             case (application_copy.IN_FORCE, "nginx.service", *_):
                 self.served = (self.root / "sites/example.conf").read_text()
             case ("cp", *_):
+                assert "example.service" not in self.running, "only what stands still can be replaced"
                 subprocess.run(command, check=True)
             case _:
                 raise AssertionError(command)
@@ -261,6 +262,8 @@ class Packages:
             self.installed[name] = version.replace("%3a", ":")
             # What a package's own scripts do to the application's folders.
             (self.server.root / "etc/file").write_text("the package's")
+            # Some start their program, too.
+            self.server.running.add("example.service")
         return ""
 
 
