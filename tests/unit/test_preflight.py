@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from schoolstack.messages import speaking
 from schoolstack.preflight import (
     Page,
     Server,
@@ -157,6 +158,23 @@ def test_a_server_that_cannot_hold_it_is_refused(change: dict[str, Any], words: 
     assert len(sentences) == 1, sentences
     assert "server" in sentences[0]
     assert all(word in sentences[0] for word in words), sentences
+
+
+def test_a_server_that_is_too_small_whatever_else_it_does_is_refused_with_the_reason() -> None:
+    because = {"en": "documents are large", "nl": "documenten groot zijn"}
+    memory = {**DECLARATION["memory_mb"], "server": {"least": 8192, "because": because}}
+    office = {**DECLARATION, "memory_mb": memory}
+    assert check_declaration(office, SCHEMA, "notes") == []
+    sentences = list(check_server(SERVER, [office], "voorbeeldschool.example", 30))
+    assert len(sentences) == 1
+    words = ["server has 4000 MB", "Notes", "8192 MB or more", "documents are large", "in the group notes"]
+    assert all(word in sentences[0] for word in words), sentences
+    with speaking("nl"):
+        (sentence,) = check_server(SERVER, [office], "voorbeeldschool.example", 30)
+    assert "want documenten groot zijn" in sentence
+    # What is sold as 8 GB shows somewhat less to programs.
+    sold = replace(SERVER, memory_mb=7800)
+    assert list(check_server(sold, [office], "voorbeeldschool.example", 30)) == []
 
 
 def test_what_already_runs_there_does_not_block_itself() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schoolstack.messages import say
+from schoolstack.messages import language, say
 
 Declaration = Mapping[str, Any]
 
@@ -245,6 +245,18 @@ def _places(server: Server, declarations: Sequence[Declaration], arch: str) -> I
 
 
 def _room(server: Server, declarations: Sequence[Declaration]) -> Iterator[str]:
+    for declaration in declarations:
+        least = declaration["memory_mb"].get("server")
+        if least and server.memory_mb < least["least"] * MEMORY_SHOWN:
+            yield say(
+                "preflight.memory_server",
+                server=server.name,
+                found=server.memory_mb,
+                title=declaration["title"],
+                wanted=least["least"],
+                because=least["because"][language()],
+                group=declaration["name"],
+            )
     wanted = sum(declaration["memory_mb"]["min"] for declaration in declarations)
     if declarations and server.memory_mb < (wanted + SYSTEM_MEMORY_MB) * MEMORY_SHOWN:
         yield say(

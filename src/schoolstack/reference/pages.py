@@ -83,11 +83,12 @@ def _role(role: str, specs: dict[str, Any], declaration: dict[str, Any] | None) 
 
 def _declared(declaration: dict[str, Any]) -> Iterator[str]:
     memory = declaration["memory_mb"]
+    whole = f", on a server with {memory['server']['least']} MB or more" if "server" in memory else ""
     databases = declaration.get("databases", [])
     facts = [
         ["version", declaration["version"]],
         ["processors", ", ".join(declaration["arch"])],
-        ["memory", f"{memory['min']} MB at least, {memory['typical']} MB as a rule"],
+        ["memory", f"{memory['min']} MB at least, {memory['typical']} MB as a rule{whole}"],
         ["disk", f"{declaration['disk_mb']} MB"],
         ["runs as", f"`{declaration['user']}`"],
         *([f"{what} in", f"`{path}`"] for what, path in sorted(declaration["paths"].items())),
