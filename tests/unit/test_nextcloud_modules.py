@@ -134,12 +134,15 @@ class Notes:
         self.done.append(f"rules {path} {len(rules)}")
 
 
+def roster_class() -> Any:
+    return load("modules/nextcloud_roster.py").Roster
+
+
 def test_a_class_is_let_in_when_its_folder_has_its_permissions() -> None:
     people = [person("noor", "3A"), person("els", "3A", "teacher")]
     (work, _) = make_plan(people, State({}, frozenset(), ()), WISHES).operations(1)[-1]
     notes = Notes()
-    roster = load("modules/nextcloud_roster.py").Roster.__new__(load("modules/nextcloud_roster.py").Roster)
-    roster._step(notes, work)
+    roster_class().__new__(roster_class())._step(notes, work)
     assert notes.done == [
         "POST Klas 3A True",
         "POST 4 acl True",
@@ -155,6 +158,18 @@ def test_a_class_is_let_in_when_its_folder_has_its_permissions() -> None:
         "rules Klas 3A/Inleveren/noor 4",
         "POST 4 groups class-3A",
         "POST 4 groups class-3A 31",
+    ]
+
+
+def test_an_archived_folder_is_left_to_readers_before_it_goes() -> None:
+    notes = Notes()
+    archive = {"id": 7, "reads": ["archive-x", "guests"], "leaves": ["class-3A"], "path": "2026-2027/Klas 3A"}
+    roster_class().__new__(roster_class())._step(notes, [["archive", archive]])
+    assert notes.done == [
+        "POST 7 groups archive-x 1",
+        "POST 7 groups guests 1",
+        "DELETE 7 groups class-3A",
+        "POST 7 mountpoint 2026-2027/Klas 3A",
     ]
 
 

@@ -372,3 +372,19 @@ def test_what_keycloak_did_not_take_is_shown_and_its_password_stays_on_paper(
     assert action.run()["counts"]["new"] == 8 - made
     (finished,) = (tmp_path / "sheets").iterdir()
     assert finished != pending
+
+
+def test_everybody_is_told_only_where_an_application_follows_and_never_shown(tmp_path: Path) -> None:
+    keycloak = Keycloak()
+    action = Action(tmp_path, keycloak)
+    action._task.args |= {"apply": False}
+    assert "people" not in action.run()
+    action._task.args |= {"tell": True}
+    result = action.run()
+    # Ansible shows nothing of a result with this mark.
+    assert result["_ansible_no_log"] is True
+    told = json.loads(result["people"])
+    assert {role for one in told for role in one["roles"]} >= {"pupil", "teacher"}
+    assert all(one["classes"] for one in told if one["roles"] == ["pupil"])
+    # What will be, while nothing has been carried out.
+    assert keycloak.users == {}

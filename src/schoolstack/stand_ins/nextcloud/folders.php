@@ -19,6 +19,13 @@ const EVERYTHING = 31;
 const UNLIMITED = -3;
 const DEFAULT_QUOTA = -4;
 
+/** What was known when this request began. */
+function seen(): array
+{
+    static $seen = null;
+    return $seen ??= state();
+}
+
 function is_admin(array $state, string $uid): bool
 {
     return in_array('admin', groups_of($state, $uid), true);
@@ -97,13 +104,17 @@ function may_delete_tree(array $state, array $folder, string $uid, string $inner
 /** The group folders that somebody sees, by where. */
 function mounts(array $state, string $uid): array
 {
+    static $found = [];
+    if (isset($found[$uid])) {
+        return $found[$uid];
+    }
     $mounts = [];
     foreach ($state['folders'] ?? [] as $folder) {
         if (rights($state, $folder, $uid, '')) {
             $mounts[$folder['mount_point']] = $folder;
         }
     }
-    return $mounts;
+    return $found[$uid] = $mounts;
 }
 
 /** How much lies in a folder on the disk, in bytes. */

@@ -51,22 +51,23 @@ function answer(bool $second, int $code, mixed $data, string $says = 'OK'): neve
 /** What is asked, as data; refuses what upstream has no route for. */
 function asked_for(string $method, array $parts, array $given, string $me): mixed
 {
+    $state = state();
     $route = $method . ' /' . implode('/', array_slice($parts, 0, 2));
     if ($parts === ['cloud', 'user'] && $method === 'GET') {
-        return ['id' => $me, 'display-name' => state()['users'][$me]['displayname'], 'groups' => groups_of(state(), $me)];
+        return ['id' => $me, 'display-name' => $state['users'][$me]['displayname'], 'groups' => groups_of($state, $me)];
     }
-    is_admin(state(), $me) || refuse(403, 'Logged in account must be an admin');
+    is_admin($state, $me) || refuse(403, 'Logged in account must be an admin');
     return match (true) {
-        $route === 'GET /cloud/users' && count($parts) === 2 => ['users' => array_map('strval', array_keys(slice_of(state()['users'], $given)))],
-        $route === 'GET /cloud/users' && ($parts[2] ?? '') === 'details' => ['users' => array_map(fn ($uid) => details(state(), (string) $uid), keyed(slice_of(state()['users'], $given)))],
-        $route === 'GET /cloud/users' && count($parts) === 3 => details(state(), known($parts[2])),
+        $route === 'GET /cloud/users' && count($parts) === 2 => ['users' => array_map('strval', array_keys(slice_of($state['users'], $given)))],
+        $route === 'GET /cloud/users' && ($parts[2] ?? '') === 'details' => ['users' => array_map(fn ($uid) => details($state, (string) $uid), keyed(slice_of($state['users'], $given)))],
+        $route === 'GET /cloud/users' && count($parts) === 3 => details($state, known($parts[2])),
         $route === 'PUT /cloud/users' && in_array($parts[3] ?? '', ['enable', 'disable'], true) => enable(known($parts[2]), $parts[3] === 'enable'),
         $route === 'POST /cloud/users' && ($parts[3] ?? '') === 'groups' => enter(known($parts[2]), (string) ($given['groupid'] ?? '')),
         $route === 'DELETE /cloud/users' && ($parts[3] ?? '') === 'groups' => go_out(known($parts[2]), (string) ($given['groupid'] ?? ''), $me),
-        $route === 'GET /cloud/groups' && count($parts) === 2 => ['groups' => array_map('strval', array_keys(slice_of(state()['groups'], $given)))],
-        $route === 'GET /cloud/groups' && ($parts[3] ?? '') === 'users' => ['users' => state()['groups'][$parts[2]]['members'] ?? refuse(404)],
+        $route === 'GET /cloud/groups' && count($parts) === 2 => ['groups' => array_map('strval', array_keys(slice_of($state['groups'], $given)))],
+        $route === 'GET /cloud/groups' && ($parts[3] ?? '') === 'users' => ['users' => $state['groups'][$parts[2]]['members'] ?? refuse(404)],
         $route === 'POST /cloud/groups' && count($parts) === 2 => make_group((string) ($given['groupid'] ?? '')),
-        $parts === ['apps', 'user_oidc', 'api', 'v1', 'provider'] && $method === 'GET' => array_values(array_map(fn ($one) => array_diff_key($one, ['secret' => 1]), state()['providers'] ?? [])),
+        $parts === ['apps', 'user_oidc', 'api', 'v1', 'provider'] && $method === 'GET' => array_values(array_map(fn ($one) => array_diff_key($one, ['secret' => 1]), $state['providers'] ?? [])),
         $parts === ['apps', 'user_oidc', 'api', 'v1', 'user'] && $method === 'POST' => provision($given),
         array_slice($parts, 0, 5) === ['apps', 'user_oidc', 'api', 'v1', 'user'] && count($parts) === 6 && $method === 'DELETE' => erase($parts[5]),
         array_slice($parts, 0, 3) === ['apps', 'groupfolders', 'folders'] => group_folders($method, array_slice($parts, 3), $given),

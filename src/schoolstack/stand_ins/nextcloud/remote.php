@@ -20,7 +20,7 @@ final class Place
 
     public function __construct(public string $uid, public string $path)
     {
-        foreach (mounts(state(), $uid) as $mount => $folder) {
+        foreach (mounts(seen(), $uid) as $mount => $folder) {
             if (($path === $mount || str_starts_with($path, "$mount/")) && strlen($mount) > strlen($this->folder['mount_point'] ?? '')) {
                 $this->folder = $folder;
                 $this->inner = ltrim(substr($path, strlen($mount)), '/');
@@ -32,7 +32,7 @@ final class Place
 
     public function rights(): int
     {
-        return $this->folder ? rights(state(), $this->folder, $this->uid, $this->inner) : EVERYTHING;
+        return $this->folder ? rights(seen(), $this->folder, $this->uid, $this->inner) : EVERYTHING;
     }
 
     public function exists(): bool
@@ -59,7 +59,7 @@ final class Place
     /** Whether so many bytes more have room. */
     public function has_room(int $bytes): bool
     {
-        $quota = $this->folder ? (int) $this->folder['quota'] : quota_in_bytes(state()['users'][$this->uid]['quota']);
+        $quota = $this->folder ? (int) $this->folder['quota'] : quota_in_bytes(seen()['users'][$this->uid]['quota']);
         $root = $this->folder ? folder_on_disk($this->folder['id']) : setting('datadirectory') . "/$this->uid/files";
         return $quota <= 0 || size_of($root) + $bytes <= $quota;
     }
@@ -69,7 +69,7 @@ final class Place
     {
         $names = is_dir($this->disk) ? array_diff(scandir($this->disk), ['.', '..']) : [];
         $here = $this->path === '' ? '' : "$this->path/";
-        foreach (array_keys(mounts(state(), $this->uid)) as $mount) {
+        foreach (array_keys(mounts(seen(), $this->uid)) as $mount) {
             if (str_starts_with((string) $mount, $here)) {
                 $name = explode('/', substr((string) $mount, strlen($here)))[0];
                 if ($here . $name !== $mount && !is_dir("$this->disk/$name")) {
@@ -96,7 +96,7 @@ if (setting('maintenance')) {
     refuse_dav(503, 'System is in maintenance mode.');
 }
 $me = who();
-if ($me === null || !(state()['users'][$me]['enabled'] ?? false)) {
+if ($me === null || !(seen()['users'][$me]['enabled'] ?? false)) {
     header('WWW-Authenticate: Basic realm="Nextcloud stand-in", charset="UTF-8"');
     refuse_dav(401, 'Cannot authenticate');
 }
@@ -171,8 +171,8 @@ function property(Place $place, string $name): ?string
 /** Who may change rules sees them all, others see theirs. */
 function shown_rules(Place $place): array
 {
-    $all = is_admin(state(), $place->uid);
-    return $all ? $place->folder['rules'][$place->inner] ?? [] : rules_for(state(), $place->folder, $place->uid, $place->inner);
+    $all = is_admin(seen(), $place->uid);
+    return $all ? $place->folder['rules'][$place->inner] ?? [] : rules_for(seen(), $place->folder, $place->uid, $place->inner);
 }
 
 function written(array $rule): string
@@ -187,12 +187,12 @@ function patch(Place $place, string $root, string $asked): void
 {
     $place->exists() || refuse_dav(404, 'File not found');
     $status = '403 Forbidden';
-    if ($place->folder !== null && is_admin(state(), $place->uid) && str_contains($asked, 'acl-list')) {
+    if ($place->folder !== null && is_admin(seen(), $place->uid) && str_contains($asked, 'acl-list')) {
         preg_match_all('#<(?:[\w-]+:)?acl>(.*?)</(?:[\w-]+:)?acl>#s', $asked, $items);
         $rules = array_map('read_rule', $items[1]);
         $folder = $place->folder;
         $folder['rules'][$place->inner] = $rules;
-        rights(state(), $folder, $place->uid, $place->inner) & READ || refuse_dav(400, 'You cannot remove your own read permission.');
+        rights(seen(), $folder, $place->uid, $place->inner) & READ || refuse_dav(400, 'You cannot remove your own read permission.');
         change(function (array &$state) use ($place, $rules) {
             $state['folders'][$place->folder['id']]['rules'][$place->inner] = $rules;
         });
@@ -212,7 +212,7 @@ function read_rule(string $text): array
     };
     $rule = ['type' => $read('mapping-type'), 'id' => $read('mapping-id'), 'mask' => (int) $read('mask')];
     in_array($rule['type'], ['user', 'group'], true) || refuse_dav(400, 'acl-mapping-type does not have a valid value.');
-    $known = $rule['type'] === 'user' ? isset(state()['users'][$rule['id']]) : isset(state()['groups'][$rule['id']]);
+    $known = $rule['type'] === 'user' ? isset(seen()['users'][$rule['id']]) : isset(seen()['groups'][$rule['id']]);
     $known || refuse_dav(400, "nobody is called {$rule['id']}");
     return $rule + ['permissions' => (int) $read('permissions') & $rule['mask']];
 }
@@ -255,7 +255,7 @@ function drop(Place $place): void
 {
     $place->exists() || refuse_dav(404, 'File not found');
     $place->path !== '' && !$place->is_mount() || refuse_dav(403, 'not this one');
-    !$place->folder || may_delete_tree(state(), $place->folder, $place->uid, $place->inner) || refuse_dav(403, 'not allowed');
+    !$place->folder || may_delete_tree(seen(), $place->folder, $place->uid, $place->inner) || refuse_dav(403, 'not allowed');
     remove($place->disk);
     move_rules($place, null);
     http_response_code(204);
