@@ -118,6 +118,8 @@ class Person:
 
     def handed_in(self) -> list[str]:
         """Return the person's folders in all class folders, those of past years too."""
+        # Folders of past years lie in one of that year, which Nextcloud makes when it lists what lies there.
+        self.nextcloud.look("", TYPE)
         folders = self.nextcloud.folders("GET")
         places = [
             f"{folder['mount_point']}/{self.options['hand_in']}/{self.user}"
