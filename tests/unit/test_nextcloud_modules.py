@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -335,13 +336,17 @@ def running(tmp_path: Path) -> Iterator[Running]:
         stdout=subprocess.DEVNULL,
         stderr=(tmp_path / "php.log").open("w"),
         env={"PHP_CLI_SERVER_WORKERS": "4", "PATH": "/usr/bin:/bin"},
+        # Its workers do not end with it.
+        start_new_session=True,
     ) as server:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.05)
-        yield Running(f"http://127.0.0.1:{port}", folder)
-        server.terminate()
+        try:
+            yield Running(f"http://127.0.0.1:{port}", folder)
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
     assert "PHP Fatal" not in (tmp_path / "php.log").read_text(encoding="utf-8")
     assert "PHP Warning" not in (tmp_path / "php.log").read_text(encoding="utf-8")
 
