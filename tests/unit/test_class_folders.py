@@ -375,10 +375,31 @@ def test_those_whom_the_sign_in_moved_meanwhile_still_read_their_old_folder(next
     assert nextcloud.groups["archive-2026-2027-3A"] == {"noor", "zoe", "els"}
 
 
-def test_a_run_cut_off_anywhere_ends_the_same_when_repeated() -> None:
+def without_3b() -> list[Person]:
+    """Jef is in 3A now, and so is 3B's teacher alone."""
+    moved = [replace(one, classes=frozenset({"3A"})) for one in (JEF, ELS)]
+    return [NOOR, ZOE, *moved, KIM]
+
+
+@pytest.mark.parametrize(
+    ("lists", "wishes", "least"),
+    [
+        ([EVERYBODY], WISHES, 40),
+        ([EVERYBODY, new_year()], NEXT_YEAR, 40),
+        ([EVERYBODY, without_3b()], WISHES, 8),
+        ([EVERYBODY, without_3b(), EVERYBODY], WISHES, 9),
+    ],
+    ids=["first run", "September", "a class is gone", "and comes back"],
+)
+def test_a_run_cut_off_anywhere_ends_the_same_when_repeated(
+    lists: list[list[Person]], wishes: Wishes, least: int
+) -> None:
+    *earlier, last = lists
+
     def before() -> Nextcloud:
         nextcloud = Nextcloud()
-        nextcloud.sync(EVERYBODY)
+        for people in earlier:
+            nextcloud.sync(people)
         nextcloud.done = 0
         return nextcloud
 
@@ -389,18 +410,18 @@ def test_a_run_cut_off_anywhere_ends_the_same_when_repeated() -> None:
         return nextcloud.accounts, nextcloud.groups, folders
 
     whole = before()
-    whole.sync(new_year(), NEXT_YEAR)
+    whole.sync(last, wishes)
     # The sign-in has been changed by then: a next run no longer hears who was where.
-    later = [replace(one, classes_before=one.classes) for one in new_year()]
+    later = [replace(one, classes_before=one.classes) for one in last]
     steps = whole.done
-    assert steps > 40
+    assert steps > least
     for cut in range(steps):
         nextcloud = before()
         nextcloud.cut_at = cut
         with pytest.raises(CutOffError):
-            nextcloud.apply(nextcloud.plan(new_year(), NEXT_YEAR))
+            nextcloud.apply(nextcloud.plan(last, wishes))
         nextcloud.cut_at = 1_000_000
-        nextcloud.sync(later, NEXT_YEAR)
+        nextcloud.sync(later, wishes)
         assert seen(nextcloud) == seen(whole), f"cut off after {cut} of {steps} steps"
 
 
