@@ -24,8 +24,8 @@ PHP = {
     "list of {path,url,writable}": list,
     "string or null": str,
 }
-# The majors of Nextcloud that each version is for: from appinfo/info.xml at these tags, or where a tag could not
-# be had at the nearest before it.
+# The majors of Nextcloud that each version is for: from appinfo/info.xml at these tags or, where one could
+# not be had, at the nearest before it.
 FITS = {
     "user_oidc": {"8.11.0": (29, 35)},
     "richdocuments": {"10.3.2": (33, 33), "11.1.2": (34, 34), "12.0.0": (35, 35)},

@@ -187,6 +187,22 @@ def test_what_already_runs_there_does_not_block_itself() -> None:
     )
 
 
+def test_what_the_web_server_answers_for_an_application_is_not_taken_by_it() -> None:
+    site = {
+        **DECLARATION["site"],
+        "upstream": "unix:/run/notes/http.sock",
+        "locations": "/etc/notes/nginx.conf",
+    }
+    ports = [{"port": 8010, "address": "127.0.0.1", "what": "Notes"}]
+    notes = {**DECLARATION, "site": {**site, "port": 8010}, "ports": ports}
+    listening = {"port": 8010, "address": "127.0.0.1"}
+    own = [{**listening, "program": "nginx", "unit": "nginx.service"}]
+    other = [{**listening, "program": "python3", "unit": "other.service"}]
+    assert list(check_server(replace(SERVER, listeners=own), [notes], "voorbeeldschool.example", 30)) == []
+    (said,) = check_server(replace(SERVER, listeners=other), [notes], "voorbeeldschool.example", 30)
+    assert "8010" in said
+
+
 def test_two_applications_may_not_want_one_port_or_one_address() -> None:
     other = {**DECLARATION, "name": "board", "title": "Board"}
     sentences = list(check_server(SERVER, [DECLARATION, other], "voorbeeldschool.example", 30))

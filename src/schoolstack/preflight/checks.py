@@ -289,6 +289,8 @@ def _ports(server: Server, declarations: Sequence[Declaration]) -> Iterator[str]
                 )
             owners[port] = declaration["title"]
             units[port] = {f"{service['name']}.service" for service in declaration["services"]}
+            if port == declaration.get("site", {}).get("port"):
+                units[port] = {"nginx.service"}
     if "nginx" in server.groups:
         for port in WEB_PORTS:
             owners[port], units[port] = "nginx", {"nginx.service"}
