@@ -111,6 +111,8 @@ class Site(Deployment):
         given = {
             "files_site_current": str(current),
             "school_admin_networks": [f"{COORDINATOR}/32"],
+            # Whatever the machine has.
+            "__nextcloud_size": "{{ __nextcloud_sizes | first }}",
             **variables,
         }
         command = [
