@@ -231,11 +231,11 @@ def test_several_connections_do_all_and_stop_at_the_first_failure(nextcloud: Nex
 
 ROUTER = """<?php
 $path = (string) parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
-if (str_starts_with($path, '/ocs/') || str_starts_with($path, '/index.php/apps/groupfolders/')) {
-    require __DIR__ . '/ocs.php';
-} elseif (str_starts_with($path, '/remote.php')) {
-    require __DIR__ . '/remote.php';
-}
+require __DIR__ . match (true) {
+    str_starts_with($path, '/ocs/v2.php') => '/ocs/v2.php',
+    str_starts_with($path, '/remote.php') => '/remote.php',
+    default => '/index.php',
+};
 """
 # The stand-in keeps what it knows in PostgreSQL; here in a file.
 KEEPS = """
@@ -301,8 +301,11 @@ def running(tmp_path: Path) -> Iterator[Running]:
     (folder / "router.php").write_text(ROUTER, encoding="utf-8")
     (folder / "config").mkdir()
     (tmp_path / "data").mkdir()
-    config = f"<?php\n$CONFIG = ['datadirectory' => '{tmp_path}/data', 'installed' => true];\n"
+    config = f"<?php\n$CONFIG = ['datadirectory' => '{tmp_path}/data', 'installed' => true, "
+    config += "'version' => '34.0.4.0', 'trusted_domains' => ['127.0.0.1'], 'overwrite.cli.url' => ''];\n"
     (folder / "config/config.php").write_text(config, encoding="utf-8")
+    version = "<?php\n$OC_Version = [34, 0, 4, 0];\n$OC_VersionString = '34.0.4';\n"
+    (folder / "version.php").write_text(version, encoding="utf-8")
     (folder / "admin").write_text("right", encoding="utf-8")
     # PHP's cheapest hash: this is about nothing of passwords.
     made = subprocess.run(

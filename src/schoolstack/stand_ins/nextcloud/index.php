@@ -32,6 +32,9 @@ if (setting('maintenance') || setting('version') !== version()[0]) {
     say('maintenance', 503);
 }
 
+if (preg_match('#^/apps/groupfolders/folders(/|$)#', $path)) {
+    require __DIR__ . '/ocs.php';
+}
 $provider = state()['providers']['school'] ?? null;
 $base = rtrim(setting('overwrite.cli.url'), '/');
 
