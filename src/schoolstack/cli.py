@@ -18,6 +18,7 @@ COMMANDS = (
     "hosts",
     "artefacts",
     "roster",
+    "migrate",
     "safe",
     "health",
     "privacy",
