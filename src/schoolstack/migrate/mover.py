@@ -80,7 +80,7 @@ class Way:
     def session(self, move: Move) -> Session:
         """Return rclone for one move."""
         limits = self.settings.limits
-        flags = ["--tpslimit", str(limits.requests)]
+        flags = ["--tpslimit", str(limits.requests), "--low-level-retries", "3"]
         flags += ["--bwlimit", limits.bandwidth] if limits.bandwidth else []
         source, target = self.source.remote(move), self.target.remote(move)
         return Session(self.rclone, source, target, flags, self.target.ca)

@@ -15,7 +15,7 @@ import re
 import secrets
 import subprocess
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,8 +204,8 @@ class Session:
         """
         # setpriv (util-linux) has the kernel kill it with us: an rclone on its own would go on sending.
         command = ["setpriv", "--pdeathsig", "KILL", self.rclone.program, "rcd", "--rc-addr", "127.0.0.1:0"]
-        # Never over another file, unless a single call says so.
-        command += ["--use-json-log", "--log-level", "NOTICE", "--immutable", *self._common()]
+        # Never over another file, unless a single call says so. Not --immutable: rclone 1.75 writes over it.
+        command += ["--use-json-log", "--log-level", "NOTICE", "--ignore-existing", *self._common()]
         self._process = subprocess.Popen(
             command,
             env=self._environment,
@@ -349,7 +349,7 @@ class Session:
         Raises:
             RcloneError: it was not sent.
         """
-        given: dict[str, Any] = {"_config": {"Immutable": False, "IgnoreTimes": True}} if over else {}
+        given: dict[str, Any] = {"_config": {"IgnoreExisting": False, "IgnoreTimes": True}} if over else {}
         sides = {"srcFs": self.fs("source"), "dstFs": self.fs("target")}
         self.call("operations/copyfile", srcRemote=path, dstRemote=to, **sides, **given)
 
@@ -370,30 +370,15 @@ class Session:
             paths: of the files.
             read: whether the content is read for it, rather than what the side says of it being believed.
         """
-        # A list of one path per line cannot say a path with an end of line in it.
-        odd = [path for path in paths if re.search(r"[\r\n]", path)]
-        found: dict[str, str] = {}
-        if plain := [path for path in paths if path not in odd]:
-            found |= self._hashsum(side, hash_type, plain, read)
-        for path in odd:
-            of_one = self._hashsum(side, hash_type, [path], read, one=True)
-            found |= dict.fromkeys([path] if of_one else [], next(iter(of_one.values()), ""))
-        return found
-
-    def _hashsum(
-        self, side: str, hash_type: str, paths: Iterable[str], read: bool, one: bool = False
-    ) -> dict[str, str]:
         fs = self.fs(side)
-        if one:
-            fs += ("" if fs.endswith((":", "/")) else "/") + next(iter(paths))
-        command = [self.rclone.program, "hashsum", hash_type, fs, *self._common()]
+        command = [self.rclone.program, "hashsum", hash_type, fs, *self._common(), "--files-from-raw", "-"]
         command += ["--download"] if read else []
-        command += [] if one else ["--files-from-raw", "-"]
         done = subprocess.run(
             command,
             check=False,
             env=self._environment,
-            input=None if one else "".join(f"{path}\n" for path in paths),
+            # rclone shows an end of line in a name as another sign, so that a line is a path.
+            input="".join(f"{path}\n" for path in paths),
             capture_output=True,
             text=True,
             errors="surrogateescape",
