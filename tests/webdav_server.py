@@ -1,11 +1,12 @@
 """A WebDAV server for tests that is not rclone's own: WsgiDAV, with a log of what it is asked.
 
-It also does what Nextcloud adds to WebDAV, as far as rclone uses that: uploads in pieces (nextcloud/documentation, "Chunked file
-upload"), the time of change in a header, names that it refuses, quota. A stand-in for that: no evidence about Nextcloud.
+It also does what Nextcloud adds to WebDAV, as far as rclone uses that: uploads in pieces (Nextcloud's
+developer manual, "Chunked file upload"), the time of change in a header, checksums, names that it refuses.
+A stand-in for that: no evidence about Nextcloud.
 
-Started as ``webdav_server.py FOLDER PORT``. Below FOLDER it keeps ``files/ACCOUNT`` and ``uploads/ACCOUNT``, reads
-``passwords.json`` ({account: password}) and, at each request, ``control.json``: ``full`` (bytes that all files together may take),
-``quota`` (bytes that an account has left), ``broken`` (a word; what has it in its path is answered with 500).
+Started as ``webdav_server.py FOLDER PORT``. Below FOLDER it keeps ``files/ACCOUNT`` and ``uploads/ACCOUNT``,
+reads ``passwords.json`` ({account: password}) and, at each request, ``control.json``: ``full`` (bytes that
+all files together may take), ``broken`` (a word; what has it in its path is answered with 500).
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ class Front:
                     UPLOADS: FilesystemProvider(str(folder / "uploads")),
                 },
                 "simple_dc": {"user_mapping": {"*": users}},
-                "http_authenticator": {"accept_basic": True, "accept_digest": False, "default_to_digest": False},
+                "http_authenticator": {
+                    "accept_basic": True,
+                    "accept_digest": False,
+                    "default_to_digest": False,
+                },
                 "verbose": 0,
                 "logging": {"enable": False},
             }

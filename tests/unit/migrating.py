@@ -94,9 +94,7 @@ class Dav:
 
     def files(self, account: str) -> dict[str, bytes]:
         home = self.home(account)
-        return {
-            str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()
-        }
+        return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()}
 
 
 @contextmanager
@@ -201,9 +199,9 @@ def sha256(data: bytes) -> str:
 
 def noise(size: int, seed: int = 1) -> bytes:
     """Return bytes that no compression and no chance makes the same."""
-    return b"".join(
-        hashlib.sha256(f"{seed}-{block}".encode()).digest() for block in range(size // 32 + 1)
-    )[:size]
+    return b"".join(hashlib.sha256(f"{seed}-{block}".encode()).digest() for block in range(size // 32 + 1))[
+        :size
+    ]
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:

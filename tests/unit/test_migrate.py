@@ -99,7 +99,7 @@ def test_everything_arrives_and_the_receipt_says_what_is_there(tmp_path, dav, rc
 def test_what_is_written_about_people_is_for_its_owner_only(tmp_path, dav):
     school = school_of(tmp_path, dav)
     school.put("brief.txt", "x")
-    assert school.call("run") == 0
+    assert school.call("run", "--only", JAN) == 0
     work = school.folder / "migration"
     assert (work / ".gitignore").read_text(encoding="utf-8") == "*\n"
     for path in work.rglob("*"):
@@ -165,7 +165,7 @@ def test_names_that_nextcloud_refuses_get_another(tmp_path, dav, rclone):
     school.put("map.part/a\\b.txt", "3")
     school.put(long, "4")
     school.put("regel\neinde.txt", "5")
-    assert school.call("run") == 0
+    assert school.call("run", "--only", JAN) == 0
     found = dav.files(JAN)
     short = next(name for name in found if name.startswith("lang"))
     assert len(short.encode()) == 250
@@ -181,15 +181,18 @@ def test_names_that_nextcloud_refuses_get_another(tmp_path, dav, rclone):
     files = {one["path"]: one["to"] for one in school.receipt()["files"]}
     assert files[long] == short
     # The same again: nothing is sent a second time under yet another name.
-    assert school.call("run") == 0
+    assert school.call("run", "--only", JAN) == 0
     assert len(dav.requests("PUT")) == 5
 
 
 @both
 def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path, dav, rclone):
     school = school_of(tmp_path, dav, rclone)
-    school.limit(bandwidth="400k", at_once=2)
-    wanted = {f"map/{number:02}.bin": school.put(f"map/{number:02}.bin", noise(90_000, number)) for number in range(14)}
+    school.limit(bandwidth="200k", at_once=2)
+    wanted = {
+        f"map/{number:02}.bin": school.put(f"map/{number:02}.bin", noise(30_000, number))
+        for number in range(14)
+    }
     process = school.start("--only", JAN)
     while len(finished(dav)) < 4:
         assert process.poll() is None, process.communicate()
@@ -207,7 +210,7 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path, dav, rclone):
     sent_before = finished(dav)
     assert 4 <= len(sent_before) < 14
     school.limit(bandwidth="100M")
-    assert school.call("run") == 0
+    assert school.call("run", "--only", JAN) == 0
     assert dav.files(JAN) == wanted
     times = Counter(one["path"] for one in dav.requests("PUT"))
     # What had arrived is not sent again; at most what was on its way is.
@@ -225,14 +228,13 @@ def finished(dav):
     return {one["path"] for one in dav.requests("PUT") if one.get("status", 500) < 300}
 
 
-@both
-def test_a_second_run_sends_nothing(tmp_path, dav, rclone):
-    school = school_of(tmp_path, dav, rclone)
+def test_a_second_run_sends_nothing(tmp_path, dav):
+    school = school_of(tmp_path, dav)
     school.put("a.txt", "a")
-    assert school.call("run") == 0
+    assert school.call("run", "--only", JAN) == 0
     assert len(dav.requests("PUT")) == 1
     first = school.receipt()
-    assert school.call("run") == 0
+    assert school.call("run", "--only", JAN) == 0
     assert len(dav.requests("PUT")) == 1
     assert school.receipt()["files"] == first["files"]
 
@@ -279,9 +281,8 @@ def test_another_file_at_the_target_stays_unless_the_school_says_otherwise(tmp_p
     }
 
 
-@both
-def test_a_school_that_says_so_has_files_replaced(tmp_path, dav, rclone):
-    school = school_of(tmp_path, dav, rclone)
+def test_a_school_that_says_so_has_files_replaced(tmp_path, dav):
+    school = school_of(tmp_path, dav)
     ours = school.put("brief.docx", "van vroeger")
     (dav.home(JAN) / "brief.docx").write_bytes(b"van nu")
     school.settings["conflict"] = "replace"
@@ -291,7 +292,9 @@ def test_a_school_that_says_so_has_files_replaced(tmp_path, dav, rclone):
 
 
 @both
-def test_what_changed_at_the_source_comes_over_ours_but_not_over_what_people_made_of_it(tmp_path, dav, rclone):
+def test_what_changed_at_the_source_comes_over_ours_but_not_over_what_people_made_of_it(
+    tmp_path, dav, rclone
+):
     school = school_of(tmp_path, dav, rclone)
     for name in ("a.txt", "b.txt", "weg.txt"):
         school.put(name, "eerste")
@@ -344,9 +347,8 @@ def test_what_is_damaged_on_the_way_is_seen(tmp_path, dav, monkeypatch):
     assert school.receipt()["complete"] is False
 
 
-@both
-def test_a_full_disk_is_told_in_one_sentence_and_ends_the_run(tmp_path, dav, rclone, capsys):
-    school = school_of(tmp_path, dav, rclone)
+def test_a_full_disk_is_told_in_one_sentence_and_ends_the_run(tmp_path, dav, capsys):
+    school = school_of(tmp_path, dav)
     school.limit(at_once=1)
     wanted = {name: school.put(name, noise(40_000)) for name in ("1.bin", "2.bin", "3.bin")}
     school.put("4.bin", noise(10), "piet@old.example")
@@ -354,8 +356,8 @@ def test_a_full_disk_is_told_in_one_sentence_and_ends_the_run(tmp_path, dav, rcl
     assert school.call("run") == 1
     said = capsys.readouterr()
     assert said.err == (
-        "school: The disk of the target is full, so nothing more was sent: make room there, then give the same "
-        "command again.\n"
+        "school: The disk of the target is full, so nothing more was sent: make room there, then give the "
+        "same command again.\n"
     )
     assert school.skipped() == {"3.bin": "full"}
     assert [one["to"] for one in school.receipt()["files"]] == ["1.bin", "2.bin"]
@@ -391,12 +393,12 @@ def test_a_server_that_goes_away_is_waited_for(tmp_path, capsys):
             while len(finished(dav)) < 2:
                 time.sleep(0.02)
             dav.stop()
-            time.sleep(2)
+            time.sleep(1)
             dav.start()
 
         thread = threading.Thread(target=away)
         thread.start()
-        assert school.call("run") == 0
+        assert school.call("run", "--only", JAN) == 0
         thread.join()
         assert dav.files(JAN) == wanted
         assert school.receipt()["complete"] is True
@@ -416,23 +418,24 @@ def test_a_server_that_stays_away_ends_the_run_and_loses_nothing(tmp_path, capsy
 
         thread = threading.Thread(target=away)
         thread.start()
-        assert school.call("run") == 1
+        assert school.call("run", "--only", JAN) == 1
         thread.join()
         assert "A server has not answered for too long" in capsys.readouterr().err
         reasons = Counter(school.skipped().values())
         assert reasons["left"] == 6
         dav.start()
         school.limit(bandwidth="100M")
-        assert school.call("run") == 0
+        assert school.call("run", "--only", JAN) == 0
         assert dav.files(JAN) == wanted
-        assert all(count == 1 for path, count in Counter(finished_list(dav)).items())
+        assert set(Counter(finished_list(dav)).values()) == {1}
 
 
 def finished_list(dav):
     return [one["path"] for one in dav.requests("PUT") if one.get("status", 500) < 300]
 
 
-def test_one_file_that_fails_does_not_stop_the_others(tmp_path, dav):
+def test_one_file_that_fails_does_not_stop_the_others(tmp_path, dav, monkeypatch):
+    monkeypatch.setattr("schoolstack.migrate.mover._TRIES", 1)
     school = school_of(tmp_path, dav)
     school.put("stuk.bin", "x")
     good = school.put("goed.bin", "y")
@@ -446,8 +449,8 @@ def test_one_file_that_fails_does_not_stop_the_others(tmp_path, dav):
 
 def test_it_takes_no_more_than_it_may(tmp_path, dav):
     school = school_of(tmp_path, dav)
-    school.limit(bandwidth="500k", requests=20)
-    for number in range(5):
+    school.limit(bandwidth="500k", requests=30)
+    for number in range(4):
         school.put(f"{number}.bin", noise(200_000, number))
     assert school.call("run", "--only", JAN) == 0
     asked = dav.requests()
@@ -455,7 +458,7 @@ def test_it_takes_no_more_than_it_may(tmp_path, dav):
     # A megabyte at 500 kB a second, less what rclone lets through at once.
     assert max(one["ended"] for one in sending) - min(one["began"] for one in sending) > 1
     began = sorted(one["began"] for one in asked)
-    assert len(began) / (began[-1] - began[0]) < 22
+    assert len(began) / (began[-1] - began[0]) < 33
 
 
 def test_files_are_sent_at_night(tmp_path, dav, capsys):
@@ -509,8 +512,8 @@ def test_what_cannot_be_is_refused_before_the_first_transfer(tmp_path, dav, caps
     school.secret("passwords.csv", f"username;password\n{JAN};wrong\n{PIET};{SECRETS[PIET]}\n")
     assert school.call("run") == 1
     assert capsys.readouterr().err.splitlines() == [
-        f"school: There is no folder {school.source('piet@old.example')}, which piet.pieters would get: unpack the "
-        "archive there, or leave it out in the file of exceptions.",
+        f"school: There is no folder {school.source('piet@old.example')}, which piet.pieters would get: "
+        "unpack the archive there, or leave it out in the file of exceptions.",
         "The target does not let jan.jansen in: no such account, or another app password; check both.",
     ]
     school.secret("passwords.csv", f"username;password\n{PIET};{SECRETS[PIET]}\n")
@@ -526,10 +529,10 @@ def test_two_runs_at_once_are_refused(tmp_path, dav, capsys):
     school = school_of(tmp_path, dav)
     school.put("a.txt", "a")
     with alone(school.folder / "migration"):
-        assert school.call("run") == 1
+        assert school.call("run", "--only", JAN) == 1
     assert "Another run is at work" in capsys.readouterr().err
     assert not dav.requests("PUT")
-    assert school.call("run") == 0
+    assert school.call("run", "--only", JAN) == 0
 
 
 def test_no_secret_is_in_a_command_line_a_file_or_what_is_said(tmp_path, dav, capfd):
@@ -539,30 +542,34 @@ def test_no_secret_is_in_a_command_line_a_file_or_what_is_said(tmp_path, dav, ca
     wrapper.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{seen}\nexec {NEW} "$@"\n', encoding="utf-8")
     wrapper.chmod(0o755)
     school.settings["rclone"] = str(wrapper)
-    school.put("stuk.bin", "x")
-    school.put("b.txt", "y")
-    dav.control(broken="stuk")
-    assert school.call("run") == 1
+    school.put("a.txt", "x")
+    school.put("b.txt", noise(5000))
+    dav.control(full=3000)
+    assert school.call("run", "--only", JAN) == 1
     said = capfd.readouterr()
     texts = [seen.read_text(encoding="utf-8"), said.out, said.err]
     texts += [
-        path.read_text(encoding="utf-8") for path in (school.folder / "migration").rglob("*") if path.is_file()
+        path.read_text(encoding="utf-8")
+        for path in (school.folder / "migration").rglob("*")
+        if path.is_file()
     ]
     assert "rcd" in texts[0]
     assert "hashsum" in texts[0]
-    shown = [subprocess.run([NEW, "reveal", word], capture_output=True, text=True, check=False).stdout.strip()
-             for word in texts[0].split() if len(word) > 20]
+    shown = [
+        subprocess.run([NEW, "reveal", word], capture_output=True, text=True, check=False).stdout.strip()
+        for word in texts[0].split()
+        if len(word) > 20
+    ]
     for secret in SECRETS.values():
         assert secret not in "".join(texts)
         assert secret not in shown
 
 
-@both
-def test_other_sources_by_the_schools_own_configuration(tmp_path, dav, rclone):
+def test_other_sources_by_the_schools_own_configuration(tmp_path, dav):
     """An encrypted remote, which knows no hash of its files: they are read to compare."""
-    school = school_of(tmp_path, dav, rclone)
+    school = school_of(tmp_path, dav)
     obscured = subprocess.run(
-        [rclone, "obscure", "-"], input="a password", capture_output=True, text=True, check=True
+        [NEW, "obscure", "-"], input="a password", capture_output=True, text=True, check=True
     ).stdout.strip()
     store = tmp_path / "store"
     config = f"[hidden]\ntype = crypt\nremote = {store}\npassword = {obscured}\n"
@@ -571,7 +578,7 @@ def test_other_sources_by_the_schools_own_configuration(tmp_path, dav, rclone):
     for path, content in wanted.items():
         (tmp_path / "clear" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "clear" / path).write_bytes(content)
-    command = [rclone, "--config", str(school.folder / "rclone.conf"), "copy", str(tmp_path / "clear")]
+    command = [NEW, "--config", str(school.folder / "rclone.conf"), "copy", str(tmp_path / "clear")]
     subprocess.run([*command, "hidden:people/jan@old.example"], check=True, capture_output=True)
     school.settings["from"] = {"kind": "remote", "config": "rclone.conf", "path": "hidden:people/{account}"}
     school.except_for("person;;piet.pieters\n")
@@ -595,15 +602,27 @@ def test_from_s3(tmp_path, dav, capsys):
         wait_for_port(port)
         url = f"http://{host}:{port}"
         s3 = boto3.client(
-            "s3", endpoint_url=url, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
+            "s3",
+            endpoint_url=url,
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+            region_name="us-east-1",
         )
         s3.create_bucket(Bucket="old")
         wanted = {"a.txt": noise(1000), "map/b c.txt": b"b"}
         for path, content in wanted.items():
             s3.put_object(Bucket="old", Key=f"jan@old.example/{path}", Body=content)
         school = school_of(tmp_path, dav)
-        lines = ["[cloud]", "type = s3", "provider = Other", "access_key_id = key", "secret_access_key = secret"]
-        school.secret("rclone.conf", "\n".join([*lines, f"endpoint = {url}", "force_path_style = true"]) + "\n")
+        lines = [
+            "[cloud]",
+            "type = s3",
+            "provider = Other",
+            "access_key_id = key",
+            "secret_access_key = secret",
+        ]
+        school.secret(
+            "rclone.conf", "\n".join([*lines, f"endpoint = {url}", "force_path_style = true"]) + "\n"
+        )
         school.settings["from"] = {"kind": "remote", "config": "rclone.conf", "path": "cloud:old/{account}"}
         assert school.call("run", "--only", JAN) == 0
         receipt = school.receipt()
@@ -619,13 +638,12 @@ def test_from_s3(tmp_path, dav, capsys):
         server.stop()
 
 
-@both
-def test_rclones_own_webdav_server(tmp_path, dav, rclone):
+def test_rclones_own_webdav_server(tmp_path, dav):
     """Another server than WsgiDAV, with what people have in it."""
-    school = school_of(tmp_path, dav, rclone)
+    school = school_of(tmp_path, dav, DEBIAN)
     home, port = tmp_path / "home", free_port()
     home.mkdir()
-    command = [rclone, "serve", "webdav", str(home), "--addr", f"127.0.0.1:{port}", "--config", ""]
+    command = [NEW, "serve", "webdav", str(home), "--addr", f"127.0.0.1:{port}", "--config", ""]
     environment = {**os.environ, "RCLONE_USER": JAN, "RCLONE_PASS": SECRETS[JAN]}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
@@ -637,7 +655,9 @@ def test_rclones_own_webdav_server(tmp_path, dav, rclone):
         }
         wanted = {"a.txt": school.put("a.txt", noise(1000)), "map/é.txt": school.put("map/é.txt", "b")}
         assert school.call("run", "--only", JAN) == 0
-        assert {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()} == wanted
+        assert {
+            str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()
+        } == wanted
         assert all(one["compared"] for one in school.receipt()["files"])
     finally:
         process.kill()
@@ -669,9 +689,7 @@ def test_plain_sentences_exist_for_whatever_is_skipped(tmp_path):
     from schoolstack.messages import LANGUAGES, catalogue
     from schoolstack.migrate import receipt
 
-    code = "".join(
-        path.read_text(encoding="utf-8") for path in Path(receipt.__file__).parent.glob("*.py")
-    )
+    code = "".join(path.read_text(encoding="utf-8") for path in Path(receipt.__file__).parent.glob("*.py"))
     reasons = set(re.findall(r'(?:skipped\(|_skip\(step, )"(\w+)"', code)) | {"full", "left", "failed"}
     problems = set(re.findall(r'(?:Problem\(|skipped\()"(\w+)"', code)) | {"windows_name", "windows_path"}
     assert {"native", "onenote", "conflict", "differs"} <= reasons

@@ -154,7 +154,7 @@ class Mover:
         if self._full_for_all:
             raise DiskFullError(say("migrate.run.disk_full"))
 
-    # -- what is there already -------------------------------------------------------------------------------
+    # -- what is there already --
 
     def _compare(self, decided: Sequence[Step]) -> list[Step]:
         """Return the steps, with those decided that depend on what the files hold."""
@@ -219,7 +219,7 @@ class Mover:
     def _over(self, step: Step) -> Step:
         return Step(step.item, step.to, "over")
 
-    # -- sending ---------------------------------------------------------------------------------------------
+    # -- sending --
 
     def _send(self, todo: Sequence[Step]) -> None:
         """Send files, several at a time, until all are sent or something stops it."""
@@ -299,7 +299,7 @@ class Mover:
                     continue
             self.receipt.folders += 1
 
-    # -- looking whether it arrived --------------------------------------------------------------------------
+    # -- looking whether it arrived --
 
     def _look_whether_arrived(self, decided: Sequence[Step]) -> None:
         """Read back what was sent, and compare it with what the source says."""
@@ -372,7 +372,7 @@ class Mover:
             if unknown:
                 self._sources |= self.session.hashes("source", self._hash_type, unknown, read=read)
 
-    # -- patience --------------------------------------------------------------------------------------------
+    # -- patience --
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Ask something until the servers answer.
@@ -434,7 +434,7 @@ class Mover:
         else:
             self._stop.wait(seconds)
 
-    # -- small things ----------------------------------------------------------------------------------------
+    # -- small things --
 
     def _place(self, to: str) -> str:
         return f"{self.move.folder}/{to}" if self.move.folder else to

@@ -25,6 +25,7 @@ class Target:
         """Take what the settings say of it."""
         self._settings = settings
         self._rclone = rclone
+        self._obscured: dict[str, str] = {}
         self.is_nextcloud = settings.target["kind"] == "nextcloud"
         self.ca = str(settings.path(settings.target["ca"])) if "ca" in settings.target else ""
 
@@ -53,7 +54,9 @@ class Target:
         password = self._passwords.get(move.account, "")
         if not password:
             raise SchoolError(say("migrate.target.no_password", username=move.account))
-        options = {"type": "webdav", "user": move.account, "pass": self._rclone.obscure(password)}
+        if move.account not in self._obscured:
+            self._obscured[move.account] = self._rclone.obscure(password)
+        options = {"type": "webdav", "user": move.account, "pass": self._obscured[move.account]}
         url = self._settings.target["url"].rstrip("/")
         if self.is_nextcloud:
             # Uploads in pieces need this address and no other (rclone's webdav backend, chunking.go).
