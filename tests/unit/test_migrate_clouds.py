@@ -1,8 +1,8 @@
 """Microsoft and Google, as far as they can be had here.
 
 The backends of the new rclone are real; what they talk to is a small stand-in for Microsoft's sign-in and
-Graph, which is no evidence about Microsoft. Google's cannot be pointed elsewhere: only its options are held to
-rclone's.
+Graph, which is no evidence about Microsoft. Google's cannot be pointed elsewhere: only its options are held
+to those of rclone.
 """
 
 from __future__ import annotations
@@ -187,8 +187,8 @@ def test_files_come_from_onedrive_with_client_credentials(tmp_path, cloud, capfd
         }
         assert school.call("run") == 1
         assert capfd.readouterr().err == (
-            "school: Microsoft 365 has no files of piet@old.example, which piet.pieters would get: correct the "
-            "account, or leave it out in the file of exceptions.\n"
+            "school: Microsoft 365 has no files of piet@old.example, which piet.pieters would get: "
+            "correct the account, or leave it out in the file of exceptions.\n"
         )
         assert not dav.requests("PUT")
         school.except_for("person;;piet.pieters\n")

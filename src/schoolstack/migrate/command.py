@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from schoolstack.arguments import add_json, add_language
+from schoolstack.arguments import add_inventory, add_json, add_language
 from schoolstack.errors import SchoolError
 from schoolstack.messages import say
 
@@ -17,15 +17,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     migrate = subparsers.add_parser("migrate", help=say("migrate.help.migrate"))
     verbs = migrate.add_subparsers(required=True, metavar="VERB")
     runs: dict[str, Callable[[argparse.Namespace], int]] = {
+        "accounts": _servers,
+        "passwords": _servers,
         "check": _check,
         "plan": _plan,
         "run": _run,
         "report": _report,
+        "back": _servers,
     }
     for name, run in runs.items():
         verb = verbs.add_parser(name, help=say(f"migrate.help.{name}"))
         verb.add_argument("settings", type=Path, metavar="SETTINGS", help=say("migrate.help.settings"))
-        if name != "report":
+        if run is _servers:
+            add_inventory(verb)
+        elif name != "report":
             verb.add_argument(
                 "--only", action="append", default=[], metavar="NAME", help=say("migrate.help.only")
             )
@@ -34,7 +39,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         if name in ("plan", "report"):
             add_json(verb)
         add_language(verb)
-        verb.set_defaults(run=run)
+        verb.set_defaults(run=run, verb=name)
+
+
+def _servers(arguments: argparse.Namespace) -> int:
+    from schoolstack.migrate import servers, settings
+
+    asked = {
+        "accounts": servers.write_accounts,
+        "passwords": servers.make_passwords,
+        "back": servers.take_passwords_back,
+    }
+    count = asked[arguments.verb](settings.load(arguments.settings), arguments.inventories)
+    print(say(f"migrate.{arguments.verb}.done", count=count))
+    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
