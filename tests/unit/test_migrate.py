@@ -31,6 +31,9 @@ from migrating import (
     wait_for_port,
 )
 
+from schoolstack.migrate.mover import Mover
+from schoolstack.migrate.rclone import Rclone
+
 both = pytest.mark.parametrize("rclone", [DEBIAN, NEW], ids=["debian", "new"])
 
 
@@ -185,8 +188,12 @@ def test_names_that_nextcloud_refuses_get_another(tmp_path, dav, rclone):
     assert len(dav.requests("PUT")) == 5
 
 
-@both
-def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path, dav, rclone):
+@pytest.mark.parametrize(
+    ("rclone", "how"),
+    [(DEBIAN, signal.SIGKILL), (NEW, signal.SIGKILL), (NEW, signal.SIGINT)],
+    ids=["debian-killed", "new-killed", "new-stopped"],
+)
+def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path, dav, rclone, how):
     school = school_of(tmp_path, dav, rclone)
     school.limit(bandwidth="200k", at_once=2)
     wanted = {
@@ -198,8 +205,9 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path, dav, rclone):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     rclones = children_of(process.pid)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(how)
+    process.communicate(timeout=20)
+    assert process.returncode == (130 if how == signal.SIGINT else -how)
     # rclone went with it: it would go on sending what the next run sends.
     assert rclones
     for _ in range(100):
@@ -311,17 +319,15 @@ def test_what_changed_at_the_source_comes_over_ours_but_not_over_what_people_mad
 
 def test_a_file_that_appears_at_the_target_meanwhile_is_not_written_over(tmp_path, dav, monkeypatch):
     """Between the look and the sending, which can be a day with a large drive."""
-    from schoolstack.migrate import mover
-
     school = school_of(tmp_path, dav)
     school.put("a.txt", "van de bron")
-    send = mover.Mover._send
+    send = Mover._send
 
     def meanwhile(self, todo):
         (dav.home(JAN) / "a.txt").write_text("van Jan", encoding="utf-8")
         return send(self, todo)
 
-    monkeypatch.setattr(mover.Mover, "_send", meanwhile)
+    monkeypatch.setattr(Mover, "_send", meanwhile)
     assert school.call("run", "--only", JAN) == 1
     assert dav.files(JAN) == {"a.txt": b"van Jan"}
     assert school.skipped() == {"a.txt": "differs"}
@@ -331,17 +337,15 @@ def test_a_file_that_appears_at_the_target_meanwhile_is_not_written_over(tmp_pat
 
 
 def test_what_is_damaged_on_the_way_is_seen(tmp_path, dav, monkeypatch):
-    from schoolstack.migrate import mover
-
     school = school_of(tmp_path, dav, DEBIAN)
     data = school.put("a.bin", noise(4000))
-    arrived = mover.Mover._look_whether_arrived
+    arrived = Mover._look_whether_arrived
 
     def damaged(self, decided):
         (dav.home(JAN) / "a.bin").write_bytes(data[:-1] + b"?")
         return arrived(self, decided)
 
-    monkeypatch.setattr(mover.Mover, "_look_whether_arrived", damaged)
+    monkeypatch.setattr(Mover, "_look_whether_arrived", damaged)
     assert school.call("run", "--only", JAN) == 1
     assert school.skipped() == {"a.bin": "differs"}
     assert school.receipt()["complete"] is False
@@ -383,7 +387,7 @@ def test_a_full_account_stops_its_own_files_only(tmp_path, dav, capsys, monkeypa
     assert dav.files(PIET) == {"klein.bin": small}
 
 
-def test_a_server_that_goes_away_is_waited_for(tmp_path, capsys):
+def test_a_server_that_goes_away_is_waited_for(tmp_path, capsys, monkeypatch):
     with serving(tmp_path / "dav") as dav:
         school = school_of(tmp_path, dav)
         school.limit(bandwidth="300k", at_once=1)
@@ -393,8 +397,9 @@ def test_a_server_that_goes_away_is_waited_for(tmp_path, capsys):
             while len(finished(dav)) < 2:
                 time.sleep(0.02)
             dav.stop()
-            time.sleep(1)
-            dav.start()
+
+        # It comes back while it is being waited for.
+        monkeypatch.setattr(Mover, "_sleep", lambda self, seconds: dav.start())
 
         thread = threading.Thread(target=away)
         thread.start()
@@ -662,6 +667,69 @@ def test_rclones_own_webdav_server(tmp_path, dav):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_certificate_of_the_schools_own_is_trusted_besides_the_worlds(tmp_path, dav, monkeypatch):
+    """The school's for the target, and still those of the system for the cloud."""
+    school = school_of(tmp_path, dav)
+    homes = {"cloud": tmp_path / "cloud", "target": tmp_path / "target"}
+    processes, ports = [], {}
+    try:
+        for name, home in homes.items():
+            home.mkdir()
+            (tmp_path / f"{name}-ca").mkdir()
+            certificate, key = tmp_path / f"{name}-ca" / "ca.pem", tmp_path / f"{name}.key"
+            command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", f"/CN={name}"]
+            command += [
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-keyout",
+                str(key),
+                "-out",
+                str(certificate),
+            ]
+            subprocess.run(command, check=True, capture_output=True)
+            ports[name] = free_port()
+            command = [
+                NEW,
+                "serve",
+                "webdav",
+                str(home),
+                "--addr",
+                f"127.0.0.1:{ports[name]}",
+                "--config",
+                "",
+            ]
+            environment = {**os.environ, "RCLONE_USER": JAN, "RCLONE_PASS": SECRETS[JAN]}
+            command += ["--cert", str(certificate), "--key", str(key)]
+            processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+            wait_for_port(ports[name])
+        (homes["cloud"] / "a.txt").write_text("a", encoding="utf-8")
+        obscured = Rclone(NEW).obscure(SECRETS[JAN])
+        lines = ["[cloud]", "type = webdav", f"url = https://127.0.0.1:{ports['cloud']}", "vendor = other"]
+        school.secret("rclone.conf", "\n".join([*lines, f"user = {JAN}", f"pass = {obscured}"]) + "\n")
+        school.settings["from"] = {
+            "kind": "remote",
+            "config": "rclone.conf",
+            "path": "cloud:{account}",
+            "accounts": "/",
+        }
+        school.settings["to"] = {
+            "kind": "webdav",
+            "url": f"https://127.0.0.1:{ports['target']}/",
+            "passwords": "passwords.csv",
+        }
+        school.except_for("person;;piet.pieters\n")
+        # What the system trusts, in a test.
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "cloud-ca"))
+        assert school.call("run") == 1
+        school.settings["to"]["ca"] = str(tmp_path / "target-ca" / "ca.pem")
+        assert school.call("run") == 0
+        assert (homes["target"] / "a.txt").read_text(encoding="utf-8") == "a"
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def test_the_report_for_the_school(tmp_path, dav, capsys):

@@ -83,7 +83,7 @@ class Way:
         flags = ["--tpslimit", str(limits.requests), "--low-level-retries", "3"]
         flags += ["--bwlimit", limits.bandwidth] if limits.bandwidth else []
         source, target = self.source.remote(move), self.target.remote(move)
-        return Session(self.rclone, source, target, flags, self.target.ca)
+        return Session(self.rclone, source, target, flags)
 
 
 @contextlib.contextmanager
@@ -310,15 +310,16 @@ class Mover:
         for step in sent:
             note = notes[step.item.path]
             found, wanted = there.get(note["to"], ""), self._sources.get(step.item.path, "")
-            if not found:
+            compares = step.item.size >= 0
+            if not found or (compares and not wanted):
                 self._skip(step, "not_there")
-            elif step.item.size >= 0 and found != wanted:
+            elif compares and found != wanted:
                 known = {name: note[name] for name in ("to", "size", "changed", "as")}
                 self.journal.note(step.item.path, "differs", **known)
                 self._skip(step, "differs")
             else:
                 there_now = Step(step.item, note["to"], "done")
-                self._checked(there_now, found, compared=step.item.size >= 0, state=note["as"])
+                self._checked(there_now, found, compared=compares, state=note["as"])
 
     def _fill(self, decided: Sequence[Step]) -> None:
         """Put on the receipt what is known to be at the target, and what is not."""
@@ -356,12 +357,7 @@ class Mover:
         paths = [self._place(notes[s.item.path]["to"] if s.item.path in notes else s.to) for s in wanted]
         if not paths:
             return {}
-        found: dict[str, str] = {}
-        while left := [path for path in paths if path not in found]:
-            found |= self.session.hashes("target", self._hash_type, left, read=True)
-            # Those that are not there stay away; all, when the server does.
-            if self._answer():
-                break
+        found = self._hashes("target", paths, read=True)
         below = f"{self.move.folder}/" if self.move.folder else ""
         return {path.removeprefix(below): value for path, value in found.items()}
 
@@ -370,7 +366,17 @@ class Mover:
         for read in (self._source_reads, True):
             unknown = [step.item.path for step in wanted if not self._sources.get(step.item.path)]
             if unknown:
-                self._sources |= self.session.hashes("source", self._hash_type, unknown, read=read)
+                self._sources |= self._hashes("source", unknown, read=read)
+
+    def _hashes(self, side: str, paths: Sequence[str], *, read: bool) -> dict[str, str]:
+        """Return the hashes of files that a side has, when it is there."""
+        found: dict[str, str] = {}
+        while left := [path for path in paths if path not in found]:
+            found |= self.session.hashes(side, self._hash_type, left, read=read)
+            # What is missing now is missing, unless the server was.
+            if len(found) == len(paths) or self._answer():
+                break
+        return found
 
     # -- patience --
 

@@ -82,11 +82,13 @@ class Remote:
         path: what stands before a file's path; ``source:`` or ``target:`` is put before it unless the file
             names the remote.
         config: the configuration file that names the remote.
+        ca: a file of certificates that are trusted besides the system's; empty for none.
     """
 
     options: Mapping[str, str]
     path: str = ""
     config: str = ""
+    ca: str = ""
 
     def fs(self, name: str) -> str:
         """Return how rclone is told of it."""
@@ -94,7 +96,10 @@ class Remote:
 
     def environment(self, name: str) -> dict[str, str]:
         """Return what tells rclone of it (rclone.org/docs, "Environment Variables")."""
-        return {f"RCLONE_CONFIG_{name.upper()}_{key.upper()}": value for key, value in self.options.items()}
+        told = {f"RCLONE_CONFIG_{name.upper()}_{key.upper()}": value for key, value in self.options.items()}
+        # Go's own variable (crypto/x509), beside which the system's folder of certificates is read as always.
+        # rclone's --ca-cert would have nothing else be trusted, and so no cloud.
+        return told | ({"SSL_CERT_FILE": self.ca} if self.ca else {})
 
 
 @dataclass(frozen=True)
@@ -167,9 +172,7 @@ class Rclone:
 class Session:
     """rclone, running for one move. Used as a context manager, from the main thread."""
 
-    def __init__(
-        self, rclone: Rclone, source: Remote, target: Remote, flags: Sequence[str] = (), ca: str = ""
-    ) -> None:
+    def __init__(self, rclone: Rclone, source: Remote, target: Remote, flags: Sequence[str] = ()) -> None:
         """Prepare; nothing runs yet.
 
         Args:
@@ -177,13 +180,11 @@ class Session:
             source: where files come from.
             target: where they go.
             flags: what else the process is told, such as its limits; no secret.
-            ca: a file of certificates that are trusted besides; empty for none.
         """
         self.rclone = rclone
         self.remotes = {"source": source, "target": target}
         self._config = ["--config", next((one.config for one in (source, target) if one.config), "")]
         self._limits = list(flags)
-        self._trust = ["--ca-cert", ca] if ca else []
         self._password = secrets.token_urlsafe(24)
         self._environment = {
             **os.environ,
@@ -227,7 +228,7 @@ class Session:
         self._process.wait()
 
     def _common(self) -> list[str]:
-        return [*self._config, *self._limits, *self._trust]
+        return [*self._config, *self._limits]
 
     def _listen(self, served: threading.Event) -> None:
         """Read what it says, for its address and for what it says last."""

@@ -38,7 +38,7 @@ class Limits:
     """
 
     bandwidth: str = ""
-    requests: float = 10
+    requests: float = 20
     at_once: int = 4
     hours: str = ""
     biggest: int = 50 * GIB

@@ -200,17 +200,16 @@ def _unread(source: Source, rclone: Rclone, moves: Sequence[Move]) -> list[str]:
         return [said for said in pool.map(look, moves) if said]
 
 
-def unlisted(rclone: Rclone, remote: Remote, name: str, ca: str = "") -> RcloneError | None:
+def unlisted(rclone: Rclone, remote: Remote, name: str) -> RcloneError | None:
     """Return what rclone says when it cannot list the top of a remote; nothing when it can.
 
     Args:
         rclone: the program.
         remote: what is listed.
         name: ``source`` or ``target``.
-        ca: a file of certificates that are trusted besides; empty for none.
     """
     command = [rclone.program, "lsf", "--max-depth", "1", remote.fs(name), "--config", remote.config]
-    command += ["--retries", "1", "--low-level-retries", "3", *(["--ca-cert", ca] if ca else [])]
+    command += ["--retries", "1", "--low-level-retries", "3"]
     environment = {**os.environ, **remote.environment(name)}
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     if not done.returncode:

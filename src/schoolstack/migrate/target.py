@@ -27,7 +27,7 @@ class Target:
         self._rclone = rclone
         self._obscured: dict[str, str] = {}
         self.is_nextcloud = settings.target["kind"] == "nextcloud"
-        self.ca = str(settings.path(settings.target["ca"])) if "ca" in settings.target else ""
+        self._ca = str(settings.path(settings.target["ca"])) if "ca" in settings.target else ""
 
     @property
     def needed(self) -> Version:
@@ -65,7 +65,7 @@ class Target:
         else:
             url = url.replace("{account}", quote(move.account))
             options["vendor"] = "other"
-        return Remote({**options, "url": f"{url}/"})
+        return Remote({**options, "url": f"{url}/"}, ca=self._ca)
 
     def unknown(self, moves: Sequence[Move]) -> list[str]:
         """Return a sentence for each account that is not let in."""
@@ -76,7 +76,7 @@ class Target:
                 remote = self.remote(move)
             except SchoolError as error:
                 return str(error)
-            said = unlisted(self._rclone, remote, "target", self.ca)
+            said = unlisted(self._rclone, remote, "target")
             if said is None:
                 return ""
             key = "unknown" if said.is_denied or said.is_missing else "refused"
