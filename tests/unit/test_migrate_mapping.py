@@ -181,9 +181,13 @@ def test_settings_that_cannot_be_are_refused(settings_of, given, sentence):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_secret_written_into_the_settings_is_not_repeated(settings_of):
+@pytest.mark.parametrize(
+    "written",
+    [{"client_secret": "Qx8~very-secret"}, {"secret": ["Qx8~very-secret"]}, {"tenant": "Qx8~very-secret"}],
+)
+def test_a_secret_written_into_the_settings_is_not_repeated(settings_of, written):
     with pytest.raises(SchoolError) as error:
-        settings_of(source={**MICROSOFT, "client_secret": "Qx8~very-secret"})
+        settings_of(source={**MICROSOFT, **written})
     assert "very-secret" not in str(error.value)
 
 

@@ -81,9 +81,8 @@ class Way:
         """Return rclone for one move."""
         limits = self.settings.limits
         flags = ["--tpslimit", str(limits.requests), "--low-level-retries", "3"]
-        flags += ["--bwlimit", limits.bandwidth] if limits.bandwidth else []
         source, target = self.source.remote(move), self.target.remote(move)
-        return Session(self.rclone, source, target, flags)
+        return Session(self.rclone, source, target, flags, limits.bandwidth)
 
 
 @contextlib.contextmanager
@@ -406,20 +405,17 @@ class Mover:
         with self._waiting:
             began, said = time.monotonic(), ""
             for wait in (*_WAITS, *[_WAITS[-1]] * 10000):
-                try:
-                    for side in ("source", "target"):
-                        self.session.answers(side)
-                except RcloneError as error:
-                    if not said:
-                        said = str(error)
-                        print(say("migrate.run.away", said=said), flush=True)
-                    if time.monotonic() - began >= self.way.settings.limits.patience:
-                        raise GoneError(say("migrate.run.gone", said=said)) from None
-                    self._sleep(wait)
-                    if self._stop.is_set():
-                        raise GoneError(say("migrate.run.gone", said=said)) from None
-                else:
+                error = self.session.unanswered("source") or self.session.unanswered("target")
+                if error is None:
                     return not said
+                if not said:
+                    said = str(error)
+                    print(say("migrate.run.away", said=said), flush=True)
+                if time.monotonic() - began < self.way.settings.limits.patience:
+                    self._sleep(wait)
+                    if not self._stop.is_set():
+                        continue
+                raise GoneError(say("migrate.run.gone", said=said))
         raise AssertionError("patience ends before its list of waits does")
 
     def _wait_for_hours(self) -> None:

@@ -168,23 +168,50 @@ class Rclone:
             raise SchoolError(say("migrate.rclone.died", said=done.stderr.strip()[-300:]))
         return done.stdout.strip()
 
+    def unlisted(self, remote: Remote, name: str) -> RcloneError | None:
+        """Return what it says when it cannot list the top of a remote; nothing when it can.
+
+        Args:
+            remote: what is listed.
+            name: ``source`` or ``target``.
+        """
+        command = [self.program, "lsf", "--max-depth", "1", remote.fs(name), "--config", remote.config]
+        command += ["--retries", "1", "--low-level-retries", "2"]
+        environment = {**os.environ, **remote.environment(name)}
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+        if not done.returncode:
+            return None
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        # Without the date and the level.
+        return RcloneError(re.sub(r"^[0-9/]+ [0-9:]+ \w+ *: *", "", lines[-1]) if lines else "")
+
 
 class Session:
     """rclone, running for one move. Used as a context manager, from the main thread."""
 
-    def __init__(self, rclone: Rclone, source: Remote, target: Remote, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rclone: Rclone,
+        source: Remote,
+        target: Remote,
+        flags: Sequence[str] = (),
+        bandwidth: str = "",
+    ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
             rclone: the program.
             source: where files come from.
             target: where they go.
-            flags: what else the process is told, such as its limits; no secret.
+            flags: what else the process is told; no secret.
+            bandwidth: how much may be read from the source, and so be sent; empty for no limit. What is read
+                back from the target does not go over the school's line to the cloud.
         """
         self.rclone = rclone
         self.remotes = {"source": source, "target": target}
         self._config = ["--config", next((one.config for one in (source, target) if one.config), "")]
-        self._limits = list(flags)
+        self._flags = [*self._config, *flags]
+        self._bandwidth = ["--bwlimit", bandwidth] if bandwidth else []
         self._password = secrets.token_urlsafe(24)
         self._environment = {
             **os.environ,
@@ -227,8 +254,8 @@ class Session:
         self._process.kill()
         self._process.wait()
 
-    def _common(self) -> list[str]:
-        return [*self._config, *self._limits]
+    def _common(self, side: str = "source") -> list[str]:
+        return [*self._flags, *(self._bandwidth if side == "source" else [])]
 
     def _listen(self, served: threading.Event) -> None:
         """Read what it says, for its address and for what it says last."""
@@ -318,13 +345,12 @@ class Session:
             for one in answer["list"] or []
         ]
 
-    def answers(self, side: str) -> None:
-        """Ask whether a side answers at all.
+    def unanswered(self, side: str) -> RcloneError | None:
+        """Return what is said when a side does not answer; nothing when it does.
 
-        Raises:
-            RcloneError: it does not.
+        Asked by a process of its own, since this one waits longer the more often it was disappointed.
         """
-        self.call("operations/list", fs=self.fs(side), remote="", opt={"recurse": False, "noMimeType": True})
+        return self.rclone.unlisted(self.remotes[side], side)
 
     def hash_type(self, side: str) -> tuple[str, bool]:
         """Return the strongest hash that a side knows, empty for none, and whether asking for it is cheap."""
@@ -372,7 +398,15 @@ class Session:
             read: whether the content is read for it, rather than what the side says of it being believed.
         """
         fs = self.fs(side)
-        command = [self.rclone.program, "hashsum", hash_type, fs, *self._common(), "--files-from-raw", "-"]
+        command = [
+            self.rclone.program,
+            "hashsum",
+            hash_type,
+            fs,
+            *self._common(side),
+            "--files-from-raw",
+            "-",
+        ]
         command += ["--download"] if read else []
         done = subprocess.run(
             command,
@@ -396,7 +430,7 @@ class Session:
             size: how many bytes.
         """
         fs = self.fs(side)
-        command = [self.rclone.program, "cat", "--count", str(size), *self._common()]
+        command = [self.rclone.program, "cat", "--count", str(size), *self._common(side)]
         command.append(fs + ("" if fs.endswith((":", "/")) else "/") + path)
         digest, length = hashlib.sha256(), 0
         with subprocess.Popen(

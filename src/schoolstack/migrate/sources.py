@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +11,7 @@ from typing import ClassVar, Protocol
 from schoolstack.messages import say
 from schoolstack.migrate.graph import Drive, Graph
 from schoolstack.migrate.mapping import Move
-from schoolstack.migrate.rclone import NEEDED, OLDEST, Rclone, RcloneError, Remote, Version
+from schoolstack.migrate.rclone import NEEDED, OLDEST, Rclone, Remote, Version
 from schoolstack.migrate.settings import Settings
 
 # How many accounts are looked at at a time before the first transfer.
@@ -189,7 +186,7 @@ def _unread(source: Source, rclone: Rclone, moves: Sequence[Move]) -> list[str]:
     """Return a sentence for each move that rclone cannot list."""
 
     def look(move: Move) -> str:
-        said = unlisted(rclone, source.remote(move), "source")
+        said = rclone.unlisted(source.remote(move), "source")
         if said is None:
             return ""
         if said.is_missing:
@@ -198,22 +195,3 @@ def _unread(source: Source, rclone: Rclone, moves: Sequence[Move]) -> list[str]:
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [said for said in pool.map(look, moves) if said]
-
-
-def unlisted(rclone: Rclone, remote: Remote, name: str) -> RcloneError | None:
-    """Return what rclone says when it cannot list the top of a remote; nothing when it can.
-
-    Args:
-        rclone: the program.
-        remote: what is listed.
-        name: ``source`` or ``target``.
-    """
-    command = [rclone.program, "lsf", "--max-depth", "1", remote.fs(name), "--config", remote.config]
-    command += ["--retries", "1", "--low-level-retries", "3"]
-    environment = {**os.environ, **remote.environment(name)}
-    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
-    if not done.returncode:
-        return None
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    said = re.sub(r"^[0-9/]+ [0-9:]+ \w+ *: *", "", lines[-1]) if lines else ""
-    return RcloneError(said)

@@ -12,7 +12,6 @@ from schoolstack.messages import say
 from schoolstack.migrate.mapping import Move
 from schoolstack.migrate.rclone import NEEDED, OLDEST, Rclone, Remote, Version
 from schoolstack.migrate.settings import Settings
-from schoolstack.migrate.sources import unlisted
 from schoolstack.roster.files import parse
 
 _AT_ONCE = 8
@@ -76,7 +75,7 @@ class Target:
                 remote = self.remote(move)
             except SchoolError as error:
                 return str(error)
-            said = unlisted(self._rclone, remote, "target")
+            said = self._rclone.unlisted(remote, "target")
             if said is None:
                 return ""
             key = "unknown" if said.is_denied or said.is_missing else "refused"
