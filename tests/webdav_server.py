@@ -6,7 +6,8 @@ A stand-in for that: no evidence about Nextcloud.
 
 Started as ``webdav_server.py FOLDER PORT``. Below FOLDER it keeps ``files/ACCOUNT`` and ``uploads/ACCOUNT``,
 reads ``passwords.json`` ({account: password}) and, at each request, ``control.json``: ``full`` (bytes that
-all files together may take), ``broken`` (a word; what has it in its path is answered with 500).
+all files together may take), ``broken`` (a word; what has it in its path is answered with 500), ``denied``
+(likewise, with 401).
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Front:
         control = self.folder / "control.json"
         wanted = json.loads(control.read_text(encoding="utf-8")) if control.exists() else {}
         method, length = environ["REQUEST_METHOD"], int(environ.get("CONTENT_LENGTH") or 0)
+        if wanted.get("denied") and wanted["denied"] in path:
+            return refuse(start, "401 Unauthorized")
         if wanted.get("broken") and wanted["broken"] in path and method == "PUT":
             return refuse(start, "500 Internal Server Error")
         if method in ("PUT", "MKCOL") and nextcloud_refuses(path.rstrip("/").rpartition("/")[2]):

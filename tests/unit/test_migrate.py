@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -464,6 +465,27 @@ def finished_list(dav):
     return [one["path"] for one in dav.requests("PUT") if one.get("status", 500) < 300]
 
 
+def test_somebody_who_is_no_longer_let_in_does_not_keep_the_others_waiting(
+    tmp_path, dav, monkeypatch, capsys
+):
+    school = school_of(tmp_path, dav)
+    school.put("a.txt", "a")
+    data = school.put("b.txt", "b", "piet@old.example")
+    send = Mover._send
+
+    def revoked(self, todo):
+        dav.control(denied=JAN)
+        return send(self, todo)
+
+    monkeypatch.setattr(Mover, "_send", revoked)
+    assert school.call("run") == 1
+    said = capsys.readouterr().out
+    assert "The files for jan.jansen cannot be read: " in said
+    assert "1 of 2  jan.jansen: not brought, the reason stands above" in said
+    assert school.skipped() == {"a.txt": "left"}
+    assert dav.files(PIET) == {"b.txt": data}
+
+
 def test_one_file_that_fails_does_not_stop_the_others(tmp_path, dav, monkeypatch):
     monkeypatch.setattr("schoolstack.migrate.mover._TRIES", 1)
     school = school_of(tmp_path, dav)
@@ -676,6 +698,60 @@ def test_from_s3(tmp_path, dav, capsys):
         assert all(one["compared"] for one in receipt["files"])
     finally:
         server.stop()
+
+
+class Converting(BaseHTTPRequestHandler):
+    """Files whose size nobody knows before they are there, and which are others each time: as of Google's."""
+
+    def do_HEAD(self):
+        self.send_response(200 if self.path.endswith(("/", ".docx")) else 404)
+        self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/zip")
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_HEAD()
+        self.server.count += 1
+        is_list = self.path.endswith("/")
+        page = '<a href="Plan.docx">Plan.docx</a>' if is_list else f"converted, time {self.server.count}"
+        self.wfile.write(page.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@both
+def test_what_is_converted_on_the_way_has_no_size_and_no_hash_before(tmp_path, dav, rclone, capsys):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Converting)
+    server.count = 0
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        school = school_of(tmp_path, dav, rclone)
+        school.secret("rclone.conf", f"[web]\ntype = http\nurl = http://127.0.0.1:{server.server_port}/\n")
+        school.settings["from"] = {"kind": "remote", "config": "rclone.conf", "path": "web:{account}"}
+        assert school.call("plan", "--only", JAN, "--json") == 0
+        jan = json.loads(capsys.readouterr().out)["moves"][0]
+        assert (jan["files"], jan["bytes"], jan["converts"]) == (1, 0, 1)
+        assert school.call("run", "--only", JAN) == 0
+        sent = dav.files(JAN)["Plan.docx"]
+        assert sent.startswith(b"converted, time ")
+        (one,) = school.receipt()["files"]
+        assert (one["bytes"], one["hash"], one["compared"]) == (len(sent), sha256(sent), False)
+        # Never again, although it would be another file each time.
+        assert school.call("run", "--only", JAN) == 0
+        assert dav.files(JAN) == {"Plan.docx": sent}
+        assert school.receipt()["files"] == [one]
+    finally:
+        server.shutdown()
+
+
+def test_everything_there_is_said_before_anything_is_sent(tmp_path, dav, capsys):
+    school = school_of(tmp_path, dav)
+    assert school.call("check") == 0
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "Everything is there: the files of 2 people and 0 shared libraries, from Takeout to http"
+    )
+    assert {one["method"] for one in dav.requests()} == {"PROPFIND"}
 
 
 def test_rclones_own_webdav_server(tmp_path, dav):

@@ -93,14 +93,15 @@ class Cloud(BaseHTTPRequestHandler):
     def file(self, name):
         host = self.headers["Host"]
         moment = "2026-09-01T08:00:00Z"
+        kind = {"file": {"mimeType": "text/plain", "hashes": {"quickXorHash": self.server.hashes[name]}}}
         return {
+            **({"package": {"type": "oneNote"}} if name == "Notities" else kind),
             "id": name,
             "name": name,
             "size": len(self.server.files[name]),
             "lastModifiedDateTime": moment,
             "fileSystemInfo": {"lastModifiedDateTime": moment, "createdDateTime": moment},
             "parentReference": {"id": "root", "driveId": "drive-of-jan", "path": "/drive/root:"},
-            "file": {"mimeType": "text/plain", "hashes": {"quickXorHash": self.server.hashes[name]}},
             "@microsoft.graph.downloadUrl": f"http://{host}/content/{name}?tempauth=key-in-an-address",
         }
 
@@ -171,6 +172,7 @@ def test_microsoft_that_does_not_answer_is_told(monkeypatch):
 def test_files_come_from_onedrive_with_client_credentials(tmp_path, cloud, capfd):
     """The real backend of rclone, without rclone's own set-up, and without a file of configuration."""
     cloud.files = {"verslag.txt": noise(1500), "anders.txt": b"changed since Microsoft made its hash"}
+    cloud.files["Notities"] = b"a notebook"
     for name, data in {**cloud.files, "anders.txt": b"before"}.items():
         (tmp_path / name).write_bytes(data)
         command = [NEW, "hashsum", "quickxor", "--base64", str(tmp_path / name), "--config", ""]
@@ -198,7 +200,7 @@ def test_files_come_from_onedrive_with_client_credentials(tmp_path, cloud, capfd
         assert receipt["hash"] == "quickxor"
         assert [(one["path"], one["compared"]) for one in receipt["files"]] == [("verslag.txt", True)]
         # What is not what Microsoft's own hash says is not called brought.
-        assert school.skipped() == {"anders.txt": "differs"}
+        assert school.skipped() == {"anders.txt": "differs", "Notities": "onenote"}
         said = capfd.readouterr()
         written = "".join(
             path.read_text(encoding="utf-8")

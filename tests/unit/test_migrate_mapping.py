@@ -372,6 +372,17 @@ def test_two_files_on_one_path_are_told():
     ]
 
 
+def test_a_hash_is_believed_where_a_path_means_one_file():
+    source = [
+        item("a", hash="1"),
+        item("a", hash="2"),
+        item("b", hash="3"),
+        item("c"),
+        item("d", -1, folder=True),
+    ]
+    assert decide.stated(source) == {"b": "3"}
+
+
 def test_a_path_longer_than_nextcloud_keeps_is_told():
     path = "/".join(["m" * 240] * 17)
     assert todo([item(path)]) == {path: ("skip", "long_path")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,6 +139,16 @@ def problems(source: Collection[Item], decided: Iterable[Step]) -> Iterator[Prob
             yield Problem(step.reason, step.item.path)
         elif step.item.size < 0:
             yield Problem("converts", step.item.path, step.item.path.rpartition(".")[2])
+
+
+def stated(source: Iterable[Item]) -> dict[str, str]:
+    """Return what a source says its files hold, by path, where a path means one file.
+
+    Where it means two, as it can with Google, only asking again for the path tells of the one that is sent.
+    """
+    listed = [item for item in source if not item.folder]
+    count = Counter(item.path for item in listed)
+    return {item.path: item.hash for item in listed if item.hash and count[item.path] == 1}
 
 
 def empty_folders(source: Iterable[Item]) -> list[str]:

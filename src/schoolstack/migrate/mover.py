@@ -16,7 +16,7 @@ from typing import TypeVar
 from schoolstack.errors import SchoolError
 from schoolstack.messages import say
 from schoolstack.migrate import names
-from schoolstack.migrate.decide import Step, empty_folders, key, steps
+from schoolstack.migrate.decide import Step, empty_folders, key, stated, steps
 from schoolstack.migrate.journal import Journal
 from schoolstack.migrate.mapping import Move
 from schoolstack.migrate.rclone import Item, Rclone, RcloneError, Session
@@ -142,7 +142,7 @@ class Mover:
         source = self._patiently(lambda: self.session.list("source", hash_type=known if cheap else ""))
         target = self._patiently(lambda: self.session.list("target", self.move.folder))
         self._there = {key(item.path): item for item in target}
-        self._sources = {item.path: item.hash for item in source if item.hash}
+        self._sources = stated(source)
         decided = self._compare(steps(source, target, self.journal.notes, self.way.settings.limits.biggest))
         try:
             self._send([step for step in decided if step.do in ("send", "over")])
@@ -401,6 +401,7 @@ class Mover:
 
         Raises:
             GoneError: they did not, for longer than the school's patience.
+            SchoolError: one of them answers, and no longer lets us in.
         """
         with self._waiting:
             began, said = time.monotonic(), ""
@@ -408,6 +409,9 @@ class Mover:
                 error = self.session.unanswered("source") or self.session.unanswered("target")
                 if error is None:
                     return not said
+                if error.is_denied or error.is_missing:
+                    # Waiting does not cure that.
+                    raise SchoolError(say("migrate.run.unread", name=self.move.name, said=error))
                 if not said:
                     said = str(error)
                     print(say("migrate.run.away", said=said), flush=True)
