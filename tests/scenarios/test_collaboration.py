@@ -382,7 +382,7 @@ def test_one_that_fails_goes_back_with_all_there_was(
 ) -> None:
     before = school.users(), school.apps()
     school.shell("echo written-meanwhile >/srv/nextcloud/kept")
-    # A version that does not work has to be made: this one is a stand-in also where the real ones are at hand.
+    # A version that does not work has to be made: this is a stand-in also where the real ones are at hand.
     broken = make_nextcloud(tmp_path_factory.mktemp("broken"), broken=[NEXT])
     failed = school.run("upgrade", app="nextcloud", nextcloud_version=NEXT, nextcloud_artefacts=broken)
     assert failed.code != 0
