@@ -125,6 +125,12 @@ def test_who_may_have_documents_converted(nextcloud: list[str], callers: list[st
     assert {given[f"net.lok_allow.host[{number}]"] for number in range(24)} == {""}
 
 
+def test_what_is_said_in_place_of_nextclouds_role_is_what_that_says() -> None:
+    """An upgrade runs this role without the other; what that says by itself is repeated for it."""
+    given = command()["storage.wopi.alias_groups.group[0].host"]
+    assert urlsplit(given).hostname == resolved(ROOT, "nextcloud_host")
+
+
 def test_nothing_leaves_and_no_name_stays_readable() -> None:
     given = command()
     off = ["ai.enabled", "ai.allow_user_settings", "deepl.enabled", "languagetool.enabled", "zotero.enable"]
