@@ -380,8 +380,8 @@ def test_what_is_damaged_on_the_way_is_seen(tmp_path, dav, monkeypatch):
 def test_a_full_disk_is_told_in_one_sentence_and_ends_the_run(tmp_path, dav, capsys):
     school = school_of(tmp_path, dav)
     school.limit(at_once=1)
-    wanted = {name: school.put(name, noise(40_000)) for name in ("1.bin", "2.bin", "3.bin")}
-    school.put("4.bin", noise(10), "piet@old.example")
+    wanted = {name: school.put(name, noise(40_000)) for name in ("1.bin", "2.bin", "3.bin", "4.bin")}
+    school.put("van piet.bin", noise(10), "piet@old.example")
     dav.control(full=90_000)
     assert school.call("run") == 1
     said = capsys.readouterr()
@@ -389,7 +389,7 @@ def test_a_full_disk_is_told_in_one_sentence_and_ends_the_run(tmp_path, dav, cap
         "school: The disk of the target is full, so nothing more was sent: make room there, then give the "
         "same command again.\n"
     )
-    assert school.skipped() == {"3.bin": "full"}
+    assert school.skipped() == {"3.bin": "full", "4.bin": "full"}
     assert [one["to"] for one in school.receipt()["files"]] == ["1.bin", "2.bin"]
     # Piet's were not begun: there is no room for anybody.
     assert not (school.folder / "migration" / "receipts" / f"{PIET}.json").exists()
