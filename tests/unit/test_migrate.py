@@ -319,13 +319,16 @@ def test_another_file_at_the_target_stays_unless_the_school_says_otherwise(tmp_p
 
 
 def test_a_school_that_says_so_has_files_replaced(tmp_path, dav):
-    school = school_of(tmp_path, dav)
-    ours = school.put("brief.docx", "van vroeger")
+    """Also one of the same size, on a server that says no more of its files."""
+    school = school_of(tmp_path, dav, DEBIAN)
+    wanted = {"brief.docx": school.put("brief.docx", "van vroeger"), "a.txt": school.put("a.txt", "aaaa")}
     (dav.home(JAN) / "brief.docx").write_bytes(b"van nu")
+    (dav.home(JAN) / "a.txt").write_bytes(b"bbbb")
     school.settings["conflict"] = "replace"
     assert school.call("run", "--only", JAN) == 0
-    assert dav.files(JAN) == {"brief.docx": ours}
-    assert [(one["to"], one["state"]) for one in school.receipt()["files"]] == [("brief.docx", "replaced")]
+    assert dav.files(JAN) == wanted
+    states = {one["to"]: one["state"] for one in school.receipt()["files"]}
+    assert states == {"brief.docx": "replaced", "a.txt": "replaced"}
 
 
 def test_what_changed_at_the_source_comes_over_ours_but_not_over_what_people_made_of_it(tmp_path, dav):
