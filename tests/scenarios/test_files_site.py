@@ -359,6 +359,7 @@ def test_what_comes_without_its_length_arrives_whole(site: Site) -> None:
 def test_php_has_the_beginning_before_the_end_has_come(site: Site) -> None:
     half = bytes(1 << 20)
     seen = "cat /var/lib/nextcloud/progress-half 2>/dev/null || echo 0"
+    site.shell("rm -f /var/lib/nextcloud/progress-half")
     with site.connect() as connection:
         connection.sendall(
             f"PUT /remote.php/dav/files/elise/a HTTP/1.1\r\nHost: {HOST}\r\nX-Progress: half\r\n"
@@ -553,7 +554,10 @@ def test_php_is_set_up_as_the_table_says(site: Site) -> None:
         "NEXTCLOUD_CONFIG_DIR": "/var/lib/nextcloud/config",
     }
     site.ask("/index.php", X_Do="log")
-    assert "said to the journal" in site.shell("journalctl --unit=nextcloud --output=cat")
+    deadline = time.monotonic() + 10
+    while "said to the journal" not in site.shell("journalctl --unit=nextcloud --output=cat"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
     assert site.shell("systemctl is-active php8.4-fpm valkey-server || true").split() == [
         "inactive",
         "inactive",
