@@ -34,8 +34,13 @@ function is_admin(array $state, string $uid): bool
 /** Where a group folder's content lies. */
 function folder_on_disk(int $id): string
 {
-    $place = setting('datadirectory') . "/__groupfolders/$id/files";
-    is_dir($place) || mkdir($place, 0750, true);
+    return have(setting('datadirectory') . "/__groupfolders/$id/files");
+}
+
+/** Have a folder, which another request may be making at this moment. */
+function have(string $place): string
+{
+    is_dir($place) || @mkdir($place, 0750, true) || is_dir($place) || throw new RuntimeException("no folder $place");
     return $place;
 }
 

@@ -152,8 +152,7 @@ function provision(array $given): array
         $new = ['displayname' => $given['displayName'] ?? null, 'email' => $given['email'] ?? null, 'quota' => $given['quota'] ?? null];
         account($state, $uid, array_filter($new) + (isset($state['users'][$uid]) ? [] : ['backend' => 'user_oidc']));
     });
-    $home = setting('datadirectory') . "/$uid/files";
-    is_dir($home) || mkdir($home, 0750, true);
+    have(setting('datadirectory') . "/$uid/files");
     return ['user_id' => $uid];
 }
 

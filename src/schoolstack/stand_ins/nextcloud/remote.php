@@ -72,8 +72,8 @@ final class Place
         foreach (array_keys(mounts(seen(), $this->uid)) as $mount) {
             if (str_starts_with((string) $mount, $here)) {
                 $name = explode('/', substr((string) $mount, strlen($here)))[0];
-                if ($here . $name !== $mount && !is_dir("$this->disk/$name")) {
-                    mkdir("$this->disk/$name", 0750, true);
+                if ($here . $name !== $mount) {
+                    have("$this->disk/$name");
                 }
                 $names[] = $name;
             }
@@ -108,8 +108,7 @@ rawurldecode($found[1] ?: $me) === $me || refuse_dav(404, 'Somebody else');
 $root = $found[1] === '' ? '/remote.php/webdav' : "/remote.php/dav/files/$found[1]";
 $path = trim(rawurldecode($found[2] ?? ''), '/');
 in_array('..', explode('/', $path), true) && refuse_dav(400, 'no such place');
-$home = setting('datadirectory') . "/$me/files";
-is_dir($home) || mkdir($home, 0750, true);
+have(setting('datadirectory') . "/$me/files");
 $place = new Place($me, $path);
 
 match ($_SERVER['REQUEST_METHOD']) {
