@@ -13,7 +13,9 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from lab_school import Ended, kill, listen, play, school_on, start, until, wait_for_sign_in
@@ -266,6 +268,118 @@ def test_who_signs_out_of_the_files_is_out_at_school(school: School) -> None:
     browser.get(school.url("nextcloud", "/logout"))
     page = browser.get(school.url("portal"))
     assert "kc-form-login" in page.text
+
+
+# The class list
+
+PUPILS = "f1;Noor;Bestand;{noor};\nf2;Zoë;Bestand;5A;\n"
+REST = "f3;Els;Bestand;5A;leraar\n" + "".join(f"f{n};Kind;Bestand;5B;\n" for n in range(10, 25))
+
+
+def bring_in(school: School, folder: Path, people: str, **variables: Any) -> Ended:
+    """Bring a class list of its own few people in."""
+    file = folder / "list.csv"
+    file.write_text("id;voornaam;achternaam;klas;rol\n" + people, encoding="utf-8")
+    given = {"roster_source": str(file), "roster_list": "files", "roster_sheets_dir": str(folder / "sheets")}
+    return school.run("roster", **(given | {"roster_apply": True} | variables))
+
+
+def dav(school: School, user: str, method: str, path: str, data: str = "") -> int:
+    """Return with what WebDAV answers somebody's device."""
+    url = school.url("nextcloud", f"/remote.php/dav/files/{user}/{quote(path)}")
+    session = school.browser().session
+    answer = session.request(method, url, data=data.encode(), auth=(user, "device"), timeout=60)
+    return int(answer.status_code)
+
+
+@pytest.fixture(scope="module")
+def class_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("class-list")
+
+
+def test_a_plan_shows_what_would_follow_and_changes_nothing(school: School, class_list: Path) -> None:
+    before = school.state()
+    shown = bring_in(school, class_list, PUPILS.format(noor="5A") + REST, roster_apply=False)
+    assert shown.code == 0, shown.text[-3000:]
+    assert "Noor Bestand (noor.bestand)" in shown.text
+    assert "Klas 5A: made (folders to hand in: 2)" in shown.text
+    assert "Lerarenkamer: made" in shown.text
+    assert school.state() == before
+
+
+def test_accounts_groups_and_folders_are_there_before_anybody_signs_in(
+    school: School, class_list: Path
+) -> None:
+    done = bring_in(school, class_list, PUPILS.format(noor="5A") + REST)
+    assert done.code == 0, done.text[-3000:]
+    state = school.state()
+    assert state["users"]["noor.bestand"]["quota"] == "5 GB"
+    assert state["users"]["els.bestand"]["quota"] == "20 GB"
+    assert school.groups("noor.bestand") == {"class-5A", "role-pupil"}
+    assert "admin" not in school.groups("els.bestand")
+    assert "chess" in school.groups("test-pupil")
+    assert {"Klas 5A", "Klas 5B", "Lerarenkamer"} <= {one["mount_point"] for one in state["folders"].values()}
+    again = bring_in(school, class_list, PUPILS.format(noor="5A") + REST)
+    assert "There is nothing to change in Nextcloud." in again.text
+    assert "changed=0" in again.text
+    # Who signs in finds that account, and the sign-in tells the same groups.
+    had = school.groups("test-teacher")
+    assert school.enter(school.browser(), "teacher").arrived
+    assert school.groups("test-teacher") == had == {"role-teacher"}
+
+
+def test_pupils_hand_in_and_read_nobody_elses(school: School) -> None:
+    noor, zoe, els = people = ("noor.bestand", "zoe.bestand", "els.bestand")
+    # A password for their devices, as people make themselves one in their settings.
+    for one in people:
+        school.occ_changes(
+            f"$state['users']['{one}']['password'] = password_hash('device', PASSWORD_BCRYPT);"
+        )
+    handed_in = f"Klas 5A/Inleveren/{noor}/taak 1.odt"
+    assert dav(school, noor, "PUT", handed_in, "mine") == 201
+    assert dav(school, noor, "GET", handed_in) == 200
+    assert dav(school, zoe, "GET", handed_in) == 404
+    assert dav(school, zoe, "PUT", f"Klas 5A/Inleveren/{noor}/x", "x") in (403, 409)
+    assert dav(school, noor, "DELETE", handed_in) == 403
+    assert dav(school, els, "GET", handed_in) == 200
+    assert dav(school, els, "PUT", "Klas 5A/les.odt", "lesson") == 201
+    assert dav(school, zoe, "GET", "Klas 5A/les.odt") == 200
+    assert dav(school, zoe, "GET", "Lerarenkamer") == 404
+
+
+def test_half_a_list_is_refused_before_anything_changes(school: School, class_list: Path) -> None:
+    before = school.state()
+    refused = bring_in(school, class_list, PUPILS.format(noor="5A"))
+    assert refused.code != 0
+    assert "--allow-mass-leave" in refused.text
+    assert school.state() == before
+
+
+def test_a_new_school_year_leaves_the_old_folder_to_its_readers(school: School, class_list: Path) -> None:
+    later = {"nextcloud_school_year": "2090-2091"}
+    moved = "f1;Noor;Bestand;6A;\nf2;Zoë;Bestand;6A;\n" + REST + "f30;Lea;Bestand;5A;\n"
+    done = bring_in(school, class_list, moved, **later)
+    assert done.code == 0, done.text[-3000:]
+    assert "its school year is over" in done.text
+    paths = {one["mount_point"] for one in school.state()["folders"].values()}
+    (old,) = [path for path in paths if path.endswith("/Klas 5A")]
+    assert {"Klas 5A", "Klas 6A"} <= paths
+    assert dav(school, "noor.bestand", "GET", f"{old}/les.odt") == 200
+    assert dav(school, "noor.bestand", "GET", f"{old}/Inleveren/noor.bestand/taak 1.odt") == 200
+    assert dav(school, "zoe.bestand", "GET", f"{old}/Inleveren/noor.bestand/taak 1.odt") == 404
+    assert dav(school, "els.bestand", "PUT", f"{old}/les.odt", "x") == 403
+    assert "changed=0" in bring_in(school, class_list, moved, **later).text
+
+
+def test_one_persons_files_are_shown_and_erased(school: School) -> None:
+    assert dav(school, "zoe.bestand", "PUT", "own.odt", "12345") == 201
+    shown = school.run("person", person="zoe.bestand", person_do="show")
+    assert shown.code == 0, shown.text[-2000:]
+    assert "their size in bytes: 5" in shown.text
+    erased = school.run("person", person="zoe.bestand", person_do="erase", person_typed="zoe.bestand")
+    assert erased.code == 0, erased.text[-2000:]
+    assert "zoe.bestand" not in school.state()["users"]
+    assert school.shell("ls /srv/nextcloud | grep -c zoe.bestand || true").strip() == "0"
 
 
 # What may change
