@@ -489,6 +489,41 @@ def test_somebody_who_is_no_longer_let_in_does_not_keep_the_others_waiting(
     assert dav.files(PIET) == {"b.txt": data}
 
 
+def test_a_receipt_stays_when_the_next_run_cannot_even_look(tmp_path, dav, monkeypatch, capsys):
+    school = school_of(tmp_path, dav)
+    school.put("a.txt", "a")
+    assert school.call("run", "--only", JAN) == 0
+    before = school.receipt()
+    monkeypatch.setattr(Mover, "_wait_for_hours", lambda self: dav.control(denied=JAN))
+    assert school.call("run", "--only", JAN) == 1
+    assert "The files for jan.jansen cannot be read: " in capsys.readouterr().out
+    assert school.receipt() == before
+
+
+def test_a_newer_file_that_was_cut_off_is_sent_over_the_older_one_of_ours(tmp_path, dav):
+    school = school_of(tmp_path, dav)
+    school.put("a.txt", "eerste")
+    assert school.call("run", "--only", JAN) == 0
+    new = school.put("a.txt", "tweede")
+    # Killed just before the first byte of it.
+    (last,) = [note for note in school.journal() if note["state"] == "checked"]
+    cut = {"path": "a.txt", "state": "sending", "to": "a.txt", "size": 6, "changed": "", "as": "sent"}
+    with (school.folder / "migration" / "journal" / f"{JAN}.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**cut, "was": last["hash"]}) + "\n")
+    assert school.call("run", "--only", JAN) == 0
+    assert dav.files(JAN) == {"a.txt": new}
+
+
+def test_what_is_sent_over_is_noted_with_what_was_there(tmp_path, dav):
+    school = school_of(tmp_path, dav)
+    old = school.put("a.txt", "eerste")
+    assert school.call("run", "--only", JAN) == 0
+    school.put("a.txt", "tweede, langer")
+    assert school.call("run", "--only", JAN) == 0
+    noted = [note.get("was") for note in school.journal() if note["state"] == "sending"]
+    assert noted == [None, sha256(old)]
+
+
 def test_one_file_that_fails_does_not_stop_the_others(tmp_path, dav, monkeypatch):
     monkeypatch.setattr("schoolstack.migrate.mover._TRIES", 1)
     school = school_of(tmp_path, dav)

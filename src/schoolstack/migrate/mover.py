@@ -115,6 +115,8 @@ class Mover:
         self._skipped: dict[str, Skipped] = {}
         self._there: dict[str, Item] = {}
         self._full = self._full_for_all = False
+        # Until then there is nothing to say, and what an earlier run has said stays.
+        self._filled = False
         self._sources: dict[str, str] = {}
         self._hash_type, self._source_reads = "", False
 
@@ -131,7 +133,8 @@ class Mover:
         finally:
             self.receipt.ended = self._moment()
             self.receipt.skipped = list(self._skipped.values())
-            self.receipt.save(self.way.settings.work)
+            if self._filled:
+                self.receipt.save(self.way.settings.work)
         return self.receipt
 
     def _bring(self) -> None:
@@ -193,7 +196,7 @@ class Mover:
                 self._checked(step, there, compared=False, state=note["as"])
                 return Step(item, step.to, "done")
             return self._conflict(step)
-        if self._is_beginning(step):
+        if (there and there == note.get("was")) or self._is_beginning(step):
             return self._over(step)
         return self._conflict(step)
 
@@ -258,6 +261,9 @@ class Mover:
         else:
             state = str(before.get("as") or ("replaced" if over else "sent"))
         known = {"to": step.to, "size": item.size, "changed": item.changed, "as": state}
+        if over and (was := before.get("hash") or before.get("was")):
+            # What is there until this has arrived.
+            known["was"] = was
         self.journal.note(item.path, "sending", **known)
         failed = 0
         while True:
@@ -322,6 +328,7 @@ class Mover:
 
     def _fill(self, decided: Sequence[Step]) -> None:
         """Put on the receipt what is known to be at the target, and what is not."""
+        self._filled = True
         sizes = {}
         with contextlib.suppress(SchoolError, RcloneError):
             sizes = {key(one.path): one.size for one in self.session.list("target", self.move.folder)}
