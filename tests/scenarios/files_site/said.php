@@ -32,7 +32,8 @@ if (str_starts_with($do, 'session')) {
 } elseif (str_starts_with($do, 'wait')) {
     usleep(1000 * (int) substr($do, strlen('wait')));
 } elseif ($do === 'log') {
-    error_log('said to the journal');
+    error_log('said by the program');
+    file_put_contents('php://stderr', "said by a library\n");
 } elseif ($do === 'headers') {
     foreach (['X-Frame-Options: DENY', 'X-Robots-Tag: all', 'Strict-Transport-Security: max-age=1', 'Referrer-Policy: no-referrer'] as $header) {
         header($header);
