@@ -40,6 +40,12 @@ options:
         description: What the person is at school.
         type: str
         required: true
+    visitor:
+        description: >-
+          The person's username, which begins with C(schoolstack-check-). By it one finds again what an
+          application kept of them.
+        type: str
+        required: true
 """
 
 RETURN = r"""
@@ -144,6 +150,7 @@ def main() -> None:
             "address": {"type": "str", "required": True},
             "url": {"type": "str", "default": ""},
             "role": {"type": "str", "required": True},
+            "visitor": {"type": "str", "required": True},
         },
         supports_check_mode=False,
     )
@@ -151,7 +158,9 @@ def main() -> None:
     back = url
     if not url:
         url, back = account_page(module.params["address"], realm)
-    username, password = PREFIX + secrets.token_hex(4), secrets.token_urlsafe(24)
+    username, password = module.params["visitor"], secrets.token_urlsafe(24)
+    if not username.startswith(PREFIX):
+        module.fail_json(msg=f"{username} could be somebody: the name has to begin with {PREFIX}")
     person = {
         "username": username,
         "enabled": True,
@@ -163,6 +172,8 @@ def main() -> None:
     try:
         admin = KeycloakAdmin.from_options(module.params)
         try:
+            # Whom an earlier run left, since it was cut off.
+            delete_people(admin, realm)
             admin.post(realm, "users", body=person)
             arrived = walk(url, back, username, password)
         finally:
