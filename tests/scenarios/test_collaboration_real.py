@@ -1,8 +1,8 @@
 """What only the real Nextcloud can show: its own checks, WebDAV by an independent suite, the desktop program.
 
-These tests wait for its archives. ``school artefacts list`` names them; who has them puts them into the folder
-``artefacts`` below ``SCHOOLSTACK_STATE``. **Where they were written they could not be run**: the first who runs
-them may find that it is they who are wrong.
+These tests wait for its archives. ``school artefacts list`` names them; who has them puts them into the
+folder ``artefacts`` below ``SCHOOLSTACK_STATE``. **Where they were written they could not be run**: the first
+who runs them may find that it is they who are wrong.
 """
 
 from __future__ import annotations
