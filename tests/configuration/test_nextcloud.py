@@ -118,3 +118,8 @@ def test_no_secret_stands_in_the_configuration(config: dict[str, Any]) -> None:
     assert config["dbpassword"] == ""
     assert not {"secret", "passwordsalt", "mail_smtppassword"} & set(config)
     assert "password" not in config["redis"]
+
+
+@pytest.mark.parametrize(("version", "debian"), [("34.0.4", ["12", "13"]), ("35.0.1", ["13"])])
+def test_a_version_names_the_releases_whose_php_it_runs_on(version: str, debian: list[str]) -> None:
+    assert resolved(ROOT, "__nextcloud_releases", nextcloud_version=version)["Debian"] == debian

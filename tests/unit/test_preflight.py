@@ -187,6 +187,14 @@ def test_what_already_runs_there_does_not_block_itself() -> None:
     )
 
 
+def test_a_version_that_the_servers_release_cannot_run_is_refused() -> None:
+    notes = {**DECLARATION, "releases": {"Debian": ["13"], "Ubuntu": ["24.04"]}}
+    old, new = (replace(SERVER, distribution="Debian", release=release) for release in ("12", "13"))
+    assert list(check_server(new, [notes], "voorbeeldschool.example", 30)) == []
+    (said,) = check_server(old, [notes], "voorbeeldschool.example", 30)
+    assert all(word in said for word in ("Notes", "Debian 12", "Debian 13, Ubuntu 24.04", SERVER.name))
+
+
 def test_what_the_web_server_answers_for_an_application_is_not_taken_by_it() -> None:
     site = {
         **DECLARATION["site"],

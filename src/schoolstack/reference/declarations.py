@@ -47,18 +47,20 @@ def resolve(root: Path, role: str) -> dict[str, Any]:
     return declaration
 
 
-def resolved(root: Path, name: str) -> Any:
+def resolved(root: Path, name: str, **otherwise: Any) -> Any:
     """Return a variable that a role sets for the sample school; None where no role does.
 
     Args:
         root: the project's root.
         name: the variable.
+        otherwise: what the school sets otherwise.
     """
     loader = DataLoader()
     known: dict[str, Any] = {**SAMPLE_SCHOOL, "ansible_facts": SAMPLE_SERVER}
     for pattern in ("roles/*/defaults/main.yml", "roles/*/vars/*.yml"):
         for path in sorted(root.glob(pattern)):
             known |= _variables(loader, path)
+    known |= otherwise
     return Templar(loader=loader, variables=known).template(known[name]) if name in known else None
 
 
