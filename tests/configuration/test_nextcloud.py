@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from schoolstack.reference.declarations import resolve, resolved
+from schoolstack.upgrade import Room, make_plan
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles" / "nextcloud"
@@ -123,3 +124,28 @@ def test_no_secret_stands_in_the_configuration(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("version", "debian"), [("34.0.4", ["12", "13"]), ("35.0.1", ["13"])])
 def test_a_version_names_the_releases_whose_php_it_runs_on(version: str, debian: list[str]) -> None:
     assert resolved(ROOT, "__nextcloud_releases", nextcloud_version=version)["Debian"] == debian
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "way"),
+    [
+        ("33.0.9", "34.0.4", ["34.0.4"]),
+        # Never two majors at once, and each from the newest of the one before.
+        ("33.0.9", "35.0.1", ["34.0.4", "35.0.1"]),
+        ("33.0.2", "35.0.1", ["33.0.9", "34.0.4", "35.0.1"]),
+        ("34.0.1", "35.0.1", ["34.0.4", "35.0.1"]),
+        ("34.0.4", "35.0.1", ["35.0.1"]),
+        ("34.0.4", "34.0.4", []),
+    ],
+)
+def test_it_goes_up_one_major_at_a_time(
+    pins: list[dict[str, Any]], found: str, wanted: str, way: list[str]
+) -> None:
+    known = yaml.safe_load((ROLE / "vars" / "upgrades.yml").read_text(encoding="utf-8"))["nextcloud_upgrades"]
+    pinned = [pin["version"] for pin in pins if pin["name"] == "nextcloud"]
+    declaration = resolve(ROOT, "nextcloud")
+    room = Room(data=0, databases=0, free=10**12)
+    before, after = ({**declaration, "version": version} for version in (found, wanted))
+    plan = make_plan("server", before, after, pinned, known, room)
+    assert [step.to for step in plan.steps] == way
+    assert len(plan.reasons) == max(len(way) - 1, 0)
