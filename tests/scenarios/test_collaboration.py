@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -83,6 +84,15 @@ class School(Deployment):
         """Return the apps that are on, with their versions."""
         on: dict[str, str] = self.occ("app:list --output=json")["enabled"]
         return on
+
+    def occ_changes(self, program: str) -> None:
+        """Change what the stand-in knows, as somebody would in its pages."""
+        stand_in = 'require "/opt/nextcloud/current/stand_in.php";'
+        given = f"{stand_in} change(function (array &$state) {{ {program} }});"
+        self.shell(
+            "runuser -u nextcloud -- env NEXTCLOUD_CONFIG_DIR=/var/lib/nextcloud/config "
+            f"php -r {shlex.quote(given)}"
+        )
 
     def state(self) -> dict[str, Any]:
         """Return all that the stand-in knows."""
