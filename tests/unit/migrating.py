@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -179,7 +180,12 @@ class School:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin to bring files, in a process that can be killed."""
         command = [sys.executable, "-m", "schoolstack.cli", "migrate", "run", str(self.file), *words]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # Whoever runs the tests in the background has Ctrl-C ignored, and every child inherits that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def receipt(self, name: str = JAN) -> dict[str, Any]:
         text = (self.folder / "migration" / "receipts" / f"{name}.json").read_text(encoding="utf-8")
