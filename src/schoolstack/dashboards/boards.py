@@ -11,6 +11,7 @@ from typing import Any
 
 from schoolstack.dashboards.board import OPEN, RUNS, Board
 from schoolstack.messages import language, say
+from schoolstack.preflight import unit
 
 # What counts as full, busy or late, in percent, where nothing else has an opinion.
 BUSY, FULL = 80, 95
@@ -235,10 +236,7 @@ def of_application(declaration: Mapping[str, Any], server: str) -> Board:
             f"(min(probe_ssl_earliest_cert_expiry{{{page}}}) - time()) / 86400",
             "d",
         )
-    names = [
-        f"{service['name']}[.]{'timer' if 'every_s' in service else 'service'}"
-        for service in declaration["services"]
-    ]
+    names = [unit(service).replace(".", "[.]") for service in declaration["services"]]
     names += [f"{cache['name']}-{cache['engine']}[.]service" for cache in declaration.get("caches", [])]
     units = "|".join(names)
     state = f'server="{server}",name=~"{units}"'

@@ -9,7 +9,7 @@ from schoolstack.preflight.checks import (
     check_server,
     check_watched,
 )
-from schoolstack.preflight.declaration import check_declaration
+from schoolstack.preflight.declaration import check_declaration, unit
 from schoolstack.preflight.removal import Holder, check_removal
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "check_school",
     "check_server",
     "check_watched",
+    "unit",
 ]

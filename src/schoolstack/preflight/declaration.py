@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
@@ -27,6 +28,15 @@ def check_declaration(
         for field in _fields(error):
             wrong.setdefault(field, error)
     return [_sentence(sentences, role, field, error) for field, error in sorted(wrong.items())]
+
+
+def unit(service: Mapping[str, Any]) -> str:
+    """Return the unit that is there as long as a declared service is well: of one that runs by a timer, that.
+
+    Args:
+        service: an entry of a declaration's ``services``.
+    """
+    return f"{service['name']}.{'timer' if 'every_s' in service else 'service'}"
 
 
 def _fields(error: ValidationError) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from schoolstack.labs.lesson import INVENTORY, Lesson, load, names
+from schoolstack.preflight import unit
 from schoolstack.reference.declarations import applications, resolve, resolved
 from schoolstack.safe import of_school
 
@@ -103,7 +104,7 @@ def _declared(declaration: dict[str, Any]) -> Iterator[str]:
                 for entry in declaration.get("caches", [])
             ),
         ],
-        ["services", ", ".join(f"`{_unit(entry)}`" for entry in declaration["services"])],
+        ["services", ", ".join(f"`{unit(entry)}`" for entry in declaration["services"])],
         ["address", f"`https://{declaration['site']['host']}/`" if "site" in declaration else ""],
         ["sign-in", declaration.get("sign_in", {}).get("protocol", "").upper()],
         ["health", f"`{declaration['health']['url']}`"],
@@ -123,10 +124,6 @@ def _declared(declaration: dict[str, Any]) -> Iterator[str]:
             ["at school", f"in {declaration['title']}"], [[ours, theirs] for ours, theirs in roles.items()]
         )
     yield "Ports: see [ports](ports.md). Personal data: see the [privacy register](privacy-register.md)."
-
-
-def _unit(service: dict[str, Any]) -> str:
-    return f"{service['name']}.{'timer' if 'every_s' in service else 'service'}"
 
 
 def _ports(declared: dict[str, dict[str, Any]]) -> str:
