@@ -121,6 +121,50 @@ def test_no_secret_stands_in_the_configuration(config: dict[str, Any]) -> None:
     assert "password" not in config["redis"]
 
 
+MAIL = {"host": "mail.myschool.example", "from": "files@myschool.example", "user": "files"}
+
+
+@pytest.mark.parametrize(
+    ("mail", "meant"),
+    [
+        ({}, {"mail_smtpmode": "null", "mail_smtpauth": False}),
+        (
+            MAIL,
+            {
+                "mail_smtpmode": "smtp",
+                "mail_smtphost": "mail.myschool.example",
+                "mail_smtpport": 465,
+                "mail_smtpsecure": "ssl",
+                "mail_smtpauth": True,
+                "mail_smtpname": "files",
+                "mail_from_address": "files",
+                "mail_domain": "myschool.example",
+            },
+        ),
+        (MAIL | {"encryption": "starttls"}, {"mail_smtpport": 587, "mail_smtpsecure": ""}),
+        (MAIL | {"port": 2465}, {"mail_smtpport": 2465, "mail_smtpsecure": "ssl"}),
+        ({"host": "relay.internal", "from": "a@b.example"}, {"mail_smtpauth": False, "mail_smtpname": ""}),
+    ],
+)
+def test_mail_goes_out_as_the_school_says(mail: dict[str, Any], meant: dict[str, Any]) -> None:
+    given = resolved(ROOT, "__nextcloud_config", nextcloud_mail=mail)
+    assert {key: given[key] for key in meant} == meant
+
+
+@pytest.mark.parametrize(
+    ("mail", "missing"),
+    [({}, []), (MAIL, []), ({"host": "x.example"}, ["from"]), ({"port": 25, "from": ""}, ["host", "from"])],
+)
+def test_half_a_mail_server_is_noticed(mail: dict[str, Any], missing: list[str]) -> None:
+    assert sorted(resolved(ROOT, "__nextcloud_mail_missing", nextcloud_mail=mail)) == sorted(missing)
+
+
+def test_the_mail_server_is_told_among_the_endpoints() -> None:
+    assert resolved(ROOT, "nextcloud_endpoints") == []
+    (end,) = resolved(ROOT, "nextcloud_endpoints", nextcloud_mail=MAIL)
+    assert (end["address"], end["people"]) == ("mail.myschool.example", True)
+
+
 @pytest.mark.parametrize(("version", "debian"), [("34.0.4", ["12", "13"]), ("35.0.1", ["13"])])
 def test_a_version_names_the_releases_whose_php_it_runs_on(version: str, debian: list[str]) -> None:
     assert resolved(ROOT, "__nextcloud_releases", nextcloud_version=version)["Debian"] == debian
