@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
-from lab_school import Ended, kill, listen, play, school_on, start, until, wait_for_sign_in
+from lab_school import Ended, kill, listen, not_good, play, school_on, start, until, wait_for_sign_in
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.reference.declarations import resolved
@@ -486,6 +486,33 @@ def test_what_is_lost_comes_back_from_one_moment(school: School) -> None:
     assert school.shell(f"{OCC} config:system:get data-fingerprint").strip() != ""
     assert school.enter(school.browser(), "teacher").arrived
     assert "changed=0" in school.run("site").text
+
+
+# A disk of their own, with 20 MB of room.
+FILES = "/srv/nextcloud"
+UNITS = "nextcloud-jobs.timer nextcloud-jobs nextcloud-push nextcloud nextcloud-ready"
+SMALL_DISK = f"""
+systemctl stop {UNITS}; cp -a {FILES} /root/kept
+room=$(($(du -sm {FILES} | cut -f1) + 20))
+mount -t tmpfs -o size=${{room}}m,mode=0750,uid=nextcloud,gid=nextcloud none {FILES}
+cp -a /root/kept/. {FILES}; systemctl start nextcloud nextcloud-push nextcloud-jobs.timer"""
+
+
+def test_a_full_disk_is_named_and_nothing_on_it_is_lost(school: School) -> None:
+    file = f"{FILES}/test-teacher/files/essay.txt"
+    school.shell(f"install -D -o nextcloud -g nextcloud /dev/stdin {file} <<<essay")
+    usual = not_good(school)
+    school.shell(SMALL_DISK)
+    school.shell(f"dd if=/dev/zero of={FILES}/full bs=1M 2>/dev/null || true")
+    assert not_good(school) - usual == {("wrong", "disk_full", "")}
+    # People still get in, and a run has nothing to do there.
+    assert school.enter(school.browser(), "teacher").arrived
+    assert "changed=0" in school.run("site").text
+    school.shell(f"rm {FILES}/full")
+    assert not_good(school) == usual
+    assert school.shell(f"cat {file}") == "essay\n"
+    school.shell(f"systemctl stop {UNITS}; umount {FILES}; rm -r /root/kept")
+    school.shell("systemctl start nextcloud nextcloud-push nextcloud-jobs.timer")
 
 
 # Upgraded
