@@ -49,6 +49,13 @@ if (str_starts_with($do, 'session')) {
     $more['jit'] = opcache_get_status(false)['jit']['on'] ?? null;
     $more['apcu'] = apcu_store('x', 1);
 }
+if ($do === 'metrics') {
+    // In the form that Nextcloud has: 33.0 with empty lines, and units that are not the end of a name.
+    header('Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8');
+    echo "# TYPE nextcloud_a gauge\n# UNIT nextcloud_a jobs\n# HELP nextcloud_a Jobs\nnextcloud_a 1\n\n";
+    echo "# TYPE nextcloud_b_seconds gauge\n# UNIT nextcloud_b_seconds seconds\nnextcloud_b_seconds 2\n\n# EOF\n";
+    exit;
+}
 $server = static fn (string $name): ?string => isset($_SERVER[$name]) ? (string) $_SERVER[$name] : null;
 $said = $more + [
     'by' => basename($_SERVER['SCRIPT_NAME']),

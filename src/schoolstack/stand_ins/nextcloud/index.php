@@ -21,8 +21,19 @@ if (!setting('installed')) {
 if ($path === '/metrics') {
     $allowed = ['127.0.0.1', '::1'];
     in_array($_SERVER['REMOTE_ADDR'], $allowed, true) || say('', 403);
-    header('Content-Type: text/plain; version=0.0.4');
-    echo "nextcloud_active_users{timeframe=\"Last day\"} ", count(state()['users']), "\n";
+    // In the form that OpenMetricsController of Nextcloud 34 has, and that Prometheus refuses: units that are not the end of a name.
+    header('Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8');
+    $families = [
+        ['maintenance', 'info', '', 'Maintenance status', '', setting('maintenance') ? 1 : 0],
+        ['active_users', 'gauge', 'users', 'Number of active users', '{time="Last day"}', count(state()['users'])],
+        ['jobs_running', 'gauge', 'jobs', 'Number of running jobs', '', 0],
+        ['exporter_duration', 'gauge', 'seconds', 'Exporter run time', '', 0.1],
+    ];
+    foreach ($families as [$name, $type, $unit, $help, $labels, $value]) {
+        echo "# TYPE nextcloud_$name $type\n", $unit ? "# UNIT nextcloud_$name $unit\n" : '', "# HELP nextcloud_$name $help\n";
+        echo "nextcloud_$name$labels $value\n";
+    }
+    echo "# EOF\n";
     exit;
 }
 if (!trusted()) {
