@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -133,13 +134,29 @@ def test_a_password_gets_nothing_beside_the_sign_in_page(
     assert "access_token" not in answer.text
 
 
+def counted(ask: Ask, name: str, wrong: int) -> None:
+    """Wait until Keycloak has counted somebody's wrong passwords: it does so after it has answered.
+
+    Until then it refuses that person whatever the password is, and does not count what is tried meanwhile.
+    """
+    found = f"admin.get('school', 'users', username={name!r}, exact='true')"
+    asked = f"[admin.get('school', 'attack-detection', 'brute-force', 'users', u['id']) for u in {found}]"
+    deadline = time.monotonic() + 20
+    while (seen := ask(asked)[0]["numFailures"]) != wrong:
+        assert time.monotonic() < deadline, f"{seen} wrong passwords are counted, not {wrong}"
+        time.sleep(0.2)
+
+
 def test_five_wrong_passwords_lock_the_account(school: Deployment, issuer: str, pupil: str, ask: Ask) -> None:
     url = page_of(issuer)
-    for _ in range(4):
+    for count in range(1, 5):
         assert not sign_in(school.browser(), url, pupil, "wrong").arrived
+        counted(ask, pupil, count)
     assert sign_in(school.browser(), url, pupil, PASSWORD).arrived, "four must not lock"
-    for _ in range(5):
+    counted(ask, pupil, 0)
+    for count in range(1, 6):
         refused = sign_in(school.browser(), url, pupil, "wrong")
+        counted(ask, pupil, count)
     locked = sign_in(school.browser(), url, pupil, PASSWORD)
     assert not locked.arrived
     assert locked.message == refused.message, "the page must not tell that the password was right"
