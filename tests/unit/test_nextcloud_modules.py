@@ -331,7 +331,8 @@ def running(tmp_path: Path) -> Iterator[Running]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [PHP, "-d", "opcache.enable=0", "-S", f"127.0.0.1:{port}", "-t", str(folder), "router.php"]
+    settings = ["-d", "opcache.enable=0", "-d", f"session.save_path={tmp_path}"]
+    command = [PHP, *settings, "-S", f"127.0.0.1:{port}", "-t", str(folder), "router.php"]
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -405,6 +406,32 @@ def test_people_groups_and_folders_are_made_and_a_second_run_finds_nothing(runni
     assert {one["mount_point"] for one in state["folders"].values()} == {
         "Klas 3A", "Klas 3B", "Klas C", "Lerarenkamer",
     }  # fmt: skip
+
+
+def test_who_keeps_the_session_shows_the_password_once_until_it_changes(running: Running) -> None:
+    kept = Nextcloud.from_options(running.options())
+    stranger = Nextcloud.from_options(running.options())
+    kept.ocs("GET", "/cloud/user")
+    # As in Nextcloud the session counts, and the password is not looked at.
+    kept._proof = stranger._proof = b64encode(b"schoolstack:wrong").decode()
+    assert kept.ocs("GET", "/cloud/user")["id"] == "schoolstack"
+    assert "Klas 3A" not in kept.look("", "{DAV:}resourcetype")
+    for _ in range(2):
+        with pytest.raises(NextcloudError) as refused:
+            stranger.ocs("GET", "/cloud/user")
+        assert refused.value.status == 997
+    # A session is that of one account.
+    sync(running, PEOPLE)
+    running.let_in("noor")
+    kept._proof = b64encode(b"noor:wrong").decode()
+    cookies = dict(kept._cookies)
+    assert kept._once("GET", "/ocs/v2.php/cloud/user", None, None)[0] == 401
+    kept._proof, kept._cookies = stranger._proof, cookies
+    assert kept._once("GET", "/ocs/v2.php/cloud/user", None, None)[0] == 200
+    state = running.state()
+    state["users"]["schoolstack"]["password"] = "another"
+    (running.folder / "kept.json").write_text(json.dumps(state), encoding="utf-8")
+    assert kept._once("GET", "/ocs/v2.php/cloud/user", None, None)[0] == 401
 
 
 def test_pupils_hand_in_and_read_nobody_elses(running: Running) -> None:

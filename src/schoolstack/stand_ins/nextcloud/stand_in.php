@@ -118,7 +118,18 @@ function who(): ?string
     if (isset($_SERVER['PHP_AUTH_USER'])) {
         $uid = $_SERVER['PHP_AUTH_USER'];
         $hash = state()['users'][$uid]['password'] ?? null;
-        return $hash !== null && password_verify($_SERVER['PHP_AUTH_PW'] ?? '', $hash) ? $uid : null;
+        if ($hash === null) {
+            return null;
+        }
+        // Looking at a password takes long, on purpose. As in Nextcloud, who keeps the session is asked once, until the password changes.
+        session_open();
+        $shown = ($_SESSION['shown'] ?? null) === [$uid, $hash];
+        if (!$shown && password_verify($_SERVER['PHP_AUTH_PW'] ?? '', $hash)) {
+            $_SESSION['shown'] = [$uid, $hash];
+            $shown = true;
+        }
+        session_write_close();
+        return $shown ? $uid : null;
     }
     session_open();
     return $_SESSION['uid'] ?? null;
