@@ -1,4 +1,7 @@
-"""A school that watches itself: everything is asked, and what goes wrong arrives where it should."""
+"""A school that watches itself: everything is asked, and what goes wrong arrives where it should.
+
+Of the first run that made it is looked, before all else, that no secret shows.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
+from first_run import FirstRun, first_run, shell
 from lab_school import school_on, wait_for_sign_in
 from matrix_server import Account, serving
 
@@ -92,7 +96,7 @@ def tell_in(room: Room, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory, room: Room) -> Iterator[Deployment]:
+def first(tmp_path_factory: pytest.TempPathFactory, room: Room) -> Iterator[FirstRun]:
     folder = tmp_path_factory.mktemp("school")
     with school_on(SERVER, folder, "monitoring", "keycloak", "portal") as school:
         tell_in(room, folder)
@@ -102,9 +106,22 @@ def school(tmp_path_factory: pytest.TempPathFactory, room: Room) -> Iterator[Dep
         # As somebody would who wants to see first what it does.
         dry_run = [*playbook_command("site", school.inventories, SETTINGS), "--check"]
         assert subprocess.run(dry_run, cwd=ROOT, check=False).returncode == 0
-        school.play("site", **SETTINGS)
-        wait_for_sign_in(school)
-        yield school
+        yield first_run(school, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def school(first: FirstRun) -> Deployment:
+    wait_for_sign_in(first.deployment)
+    return first.deployment
+
+
+@pytest.fixture(scope="module")
+def secrets(first: FirstRun) -> dict[str, str]:
+    """Every secret of the school, in clear."""
+    found = first.secrets()
+    assert {"keycloak_database", "monitoring_matrix"} <= set(found)
+    assert all(len(secret) >= 24 for secret in found.values())
+    return found
 
 
 def get(school: Deployment, url: str, **parameters: str) -> Any:
@@ -158,6 +175,44 @@ def arrived(school: Deployment, status: str, labels: dict[str, str], words: str 
     return any(
         labels.items() <= alert.items() and words in alert["sentence"] for alert in alerts(school, status)
     )
+
+
+def test_a_school_has_no_secret_of_what_it_does_not_have(secrets: dict[str, str]) -> None:
+    """A task that is skipped still evaluates what it would loop over."""
+    has = {"backup", "certificates", "keycloak", "monitoring", "portal"}
+    assert {name.split("_")[0] for name in secrets} <= has
+
+
+def test_no_secret_stands_in_a_process_list(first: FirstRun, secrets: dict[str, str]) -> None:
+    assert len(first.commands) > 100
+    assert [
+        name for name, value in secrets.items() for seen in first.commands if value.encode() in seen
+    ] == []
+
+
+def test_no_secret_stands_in_what_ansible_says_at_its_loudest(
+    first: FirstRun, secrets: dict[str, str]
+) -> None:
+    assert len(first.output.text) > 100_000
+    assert [name for name, value in secrets.items() if value in first.output.text] == []
+
+
+def test_no_secret_stands_in_the_journal(first: FirstRun, secrets: dict[str, str]) -> None:
+    journal = shell(first.deployment, "journalctl --output=cat --no-pager")
+    assert len(journal) > 10_000
+    assert [name for name, value in secrets.items() if value in journal] == []
+
+
+def test_no_secret_stands_in_a_file_that_others_may_read(first: FirstRun, secrets: dict[str, str]) -> None:
+    found = shell(
+        first.deployment,
+        "cat >/run/secrets-to-find; chmod 600 /run/secrets-to-find; "
+        "find / -xdev -type f -perm -o=r -print0 | "
+        "xargs -0 grep --files-with-matches --fixed-strings --file=/run/secrets-to-find || true; "
+        "rm /run/secrets-to-find",
+        "\n".join(secrets.values()) + "\n",
+    )
+    assert found == ""
 
 
 def test_every_target_answers(school: Deployment) -> None:
