@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +14,9 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from schoolstack.reference.declarations import SAMPLE_SCHOOL, SAMPLE_SERVER, resolved
+from schoolstack.stand_ins.coolwsd_keys import ATTRIBUTES, SETTINGS
 
 ROOT = Path(__file__).parents[2]
-TYPED = runpy.run_path(str(ROOT / "tests/scenarios/coolwsd_keys.py"))
-SETTINGS, ATTRIBUTES = TYPED["SETTINGS"], TYPED["ATTRIBUTES"]
 VALUES = {"bool": r"true|false", "uint": r"\d+", "double": r"\d+([.]\d+)?", "string": r".*"}
 PAGE = (ROOT / "docs/how-to/office.md").read_text(encoding="utf-8")
 

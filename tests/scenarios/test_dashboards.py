@@ -20,12 +20,13 @@ from urllib.parse import urlencode
 import jmespath
 import pytest
 from lab_school import Ended, play, school_on, wait_for_sign_in
-from vendor_repository import Repository, add_grafana, add_loki
+from vendor_repository import add_grafana, add_loki
 
 from schoolstack.dashboards import metrics, queries
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.state import run
 from schoolstack.signin import Browser, SignIn, Totp, claims, sign_in, tokens
+from schoolstack.stand_ins.repository import Repository
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root"),

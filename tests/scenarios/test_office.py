@@ -1,4 +1,4 @@
-"""Collabora Online on a server: its role's wiring, with a stand-in for coolwsd (coolwsd_stand_in.py).
+"""Collabora Online on a server: its role's wiring, with a stand-in for coolwsd (schoolstack.stand_ins).
 
 Real are apt and a signed flat repository, systemd, nginx with its TLS and websockets, certificates, and a
 small WOPI host (wopi_host.py) with a document that is opened, changed and saved. Collabora Online itself
@@ -18,11 +18,12 @@ from urllib.parse import quote
 
 import pytest
 from lab_school import Ended, play, school_on
-from vendor_repository import Repository, add_collabora
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
 from schoolstack.hosts.state import run
 from schoolstack.reference.declarations import resolved
+from schoolstack.stand_ins.office import add_collabora
+from schoolstack.stand_ins.repository import Repository
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root"),

@@ -1,14 +1,10 @@
-"""An apt repository as a vendor has one, signed, with packages made for a test."""
+"""Packages in the shape of those of Grafana, Loki and Alloy, for an apt repository as a vendor has."""
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from pysequoia import SignatureMode, Tsk, sign
+from schoolstack.stand_ins.repository import Repository, needs_python
 
 # What Grafana's package does when it is configured, as packaging/deb/control/postinst of grafana/grafana has
 # it: the account and its folders; nothing is started.
@@ -70,153 +66,10 @@ chmod 770 /etc/alloy
 """
 
 
-# What coolwsd's does, as debian/coolwsd.postinst.in of CollaboraOnline/online has it, and below what
-# debhelper adds to it: its own unit, started at once. The template of jails is one file here.
-COOLWSD_POSTINST = """#!/bin/sh
-set -e
-[ "$1" = configure ] || exit 0
-adduser --quiet --system --group --home /opt/cool cool
-chown cool: /etc/coolwsd/coolwsd.xml
-chmod 640 /etc/coolwsd/coolwsd.xml
-rm -rf /opt/cool
-mkdir -p /opt/cool/child-roots /opt/cool/cache /opt/cool/systemplate
-chown cool: /opt/cool /opt/cool/child-roots /opt/cool/cache
-cp /usr/share/coolwsd/version /opt/cool/systemplate/version
-[ -e /etc/coolwsd/proof_key ] || openssl genrsa -out /etc/coolwsd/proof_key 2048 2>/dev/null
-chown cool: /etc/coolwsd/proof_key
-cat >/etc/apt/apt.conf.d/25coolwsd <<EOF
-DPkg::Post-Invoke { "echo Updating coolwsd systemplate; true"; };
-EOF
-deb-systemd-helper unmask coolwsd.service >/dev/null || true
-if deb-systemd-helper --quiet was-enabled coolwsd.service; then
-    deb-systemd-helper enable coolwsd.service >/dev/null || true
-fi
-systemctl --system daemon-reload >/dev/null || true
-if [ -n "$2" ]; then do=restart; else do=start; fi
-deb-systemd-invoke $do coolwsd.service >/dev/null || true
-"""
-COOLWSD_POSTRM = """#!/bin/sh
-set -e
-rm -f /etc/apt/apt.conf.d/25coolwsd
-"""
-# As its coolwsd.service has it: it looks for certificates that nobody has made.
-COOLWSD_UNIT = """[Unit]
-Description=Collabora Online WebSocket Daemon (stand-in)
-[Service]
-ExecStart=/usr/bin/coolwsd --version --o:sys_template_path=/opt/cool/systemplate \\
-    --o:child_root_path=/opt/cool/child-roots --o:file_server_root_path=/usr/share/coolwsd
-User=cool
-Restart=always
-[Install]
-WantedBy=multi-user.target
-"""
-
-
-@dataclass
-class Repository:
-    """A repository in a folder.
-
-    Attributes:
-        folder: where it lies.
-        flat: whether it has neither suites nor components.
-        key: who signs it.
-        packages: each package's fields of the index.
-    """
-
-    folder: Path
-    flat: bool = False
-    key: Tsk = field(default_factory=lambda: Tsk.generate("Vendor <vendor@vendor.example>"))
-    packages: list[str] = field(default_factory=list)
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint of its key, as people write it."""
-        return str(self.key.extract_certificate().fingerprint).upper()
-
-    @property
-    def public_key(self) -> str:
-        """Its key, as a vendor publishes it."""
-        return str(self.key.extract_certificate())
-
-    def add(
-        self,
-        name: str,
-        version: str,
-        files: dict[str, str],
-        control: str = "",
-        postinst: str = "",
-        postrm: str = "",
-        configuration: list[str] | None = None,
-    ) -> None:
-        """Make a package and put it there.
-
-        Args:
-            name: the package.
-            version: its version.
-            files: content by path; those in a folder ``bin`` may be run.
-            control: further fields, whole lines.
-            postinst: what is run when it is configured.
-            postrm: what is run when it was removed.
-            configuration: those of the files that are its configuration; those below ``/etc`` when not given.
-        """
-        root = self.folder / "made" / f"{name}-{version}"
-        for path, content in files.items():
-            file = root / path.lstrip("/")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(content, encoding="utf-8")
-            file.chmod(0o755 if "/bin/" in path else 0o644)
-        fields = (
-            f"Package: {name}\nVersion: {version}\nArchitecture: all\n"
-            "Maintainer: Vendor <vendor@vendor.example>\n"
-            f"{control}Description: stand-in for {name}, for tests\n"
-        )
-        about = root / "DEBIAN"
-        about.mkdir(parents=True)
-        (about / "control").write_text(fields)
-        if configuration is None:
-            configuration = [path for path in files if path.startswith("/etc/")]
-        if configuration:
-            (about / "conffiles").write_text("".join(f"{path}\n" for path in configuration))
-        for script, words in {"postinst": postinst, "postrm": postrm}.items():
-            if words:
-                (about / script).write_text(words)
-                (about / script).chmod(0o755)
-        package = self.folder / "pool" / f"{name}_{version}_all.deb"
-        package.parent.mkdir(parents=True, exist_ok=True)
-        command = ["dpkg-deb", "--root-owner-group", "--build", str(root), str(package)]
-        subprocess.run(command, check=True, capture_output=True)
-        content = package.read_bytes()
-        self.packages.append(
-            f"{fields}Filename: pool/{package.name}\nSize: {len(content)}\n"
-            f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
-        )
-
-    def publish(self) -> None:
-        """Write and sign the index."""
-        index = "\n".join(self.packages).encode()
-        name = "Packages" if self.flat else "main/binary-amd64/Packages"
-        top = self.folder if self.flat else self.folder / "dists" / "stable"
-        place = top / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(index)
-        digest = hashlib.sha256(index).hexdigest()
-        now = datetime.datetime.now(datetime.UTC).strftime("%a, %d %b %Y %H:%M:%S UTC")
-        suite = "Suite: stable\nCodename: stable\nArchitectures: amd64\nComponents: main\n"
-        about = f"Origin: vendor\n{'' if self.flat else suite}Date: {now}\n"
-        release = f"{about}SHA256:\n {digest} {len(index)} {name}\n"
-        signed = sign(self.key.signer(), release.encode(), mode=SignatureMode.CLEAR)
-        (top / "InRelease").write_bytes(signed)
-
-
 def stand_in(name: str, version: str) -> str:
     """Return a program that stands for a vendor's."""
     program = (Path(__file__).parent / f"{name}_stand_in.py").read_text(encoding="utf-8")
     return program.replace("@VERSION@", version)
-
-
-def needs_python(*libraries: str) -> str:
-    """Return the field of a package that runs a program of ours."""
-    return f"Depends: adduser, python3, {', '.join(f'python3-{name}' for name in libraries)}\n"
 
 
 def add_loki(repository: Repository, version: str, alloy: str) -> None:
@@ -262,36 +115,3 @@ def add_grafana(repository: Repository, version: str, *, broken: bool = False) -
         control=needs_python("jmespath", "psycopg2", "requests", "yaml"),
         postinst=POSTINST,
     )
-
-
-def add_collabora(
-    repository: Repository, version: str, core: str, parts: list[str], *, broken: bool = False
-) -> None:
-    """Add a version of coolwsd's stand-in, in the shape of its package, and of the office's parts.
-
-    Args:
-        repository: where to.
-        version: that of coolwsd.
-        core: that of the parts.
-        parts: names of their packages.
-        broken: whether it is a version that cannot start.
-    """
-    program = stand_in("coolwsd", version).replace("@BROKEN@", "yes" if broken else "no")
-    keys = Path(__file__).with_name("coolwsd_keys.py").read_text(encoding="utf-8")
-    needed = ", ".join(name for name in parts if "-dict-" not in name and not name.endswith("-nl"))
-    repository.add(
-        "coolwsd",
-        version,
-        {
-            "/usr/bin/coolwsd": program,
-            "/usr/lib/python3/dist-packages/coolwsd_keys.py": keys,
-            "/usr/share/coolwsd/version": f"{version}\n",
-            "/lib/systemd/system/coolwsd.service": COOLWSD_UNIT,
-            "/etc/coolwsd/coolwsd.xml": "<!-- the package's own (stand-in) -->\n<config/>\n",
-        },
-        control=f"Depends: adduser, openssl, python3, python3-aiohttp, {needed}\n",
-        postinst=COOLWSD_POSTINST,
-        postrm=COOLWSD_POSTRM,
-    )
-    for name in parts:
-        repository.add(name, core, {f"/opt/collaboraoffice/share/{name}": f"{core}\n"})

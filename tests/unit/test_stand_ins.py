@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
+from pysequoia import Cert, verify
 
 from schoolstack import stand_ins
+from schoolstack.deployment import ROOT
+from schoolstack.reference.declarations import resolved
+from schoolstack.stand_ins import choice, office
 
 
 def test_there_is_one_for_every_pinned_archive_and_it_says_what_it_is(tmp_path: Path) -> None:
@@ -59,3 +67,83 @@ def test_what_does_not_answer_is_out_of_reach(monkeypatch: pytest.MonkeyPatch) -
     assert stand_ins.within_reach(stand_ins.nextcloud_pins())
     answer.status_code = 403
     assert not stand_ins.within_reach(stand_ins.nextcloud_pins())
+
+
+# The office
+
+
+def test_the_office_comes_in_the_versions_that_the_role_installs_and_says_what_it_is(tmp_path: Path) -> None:
+    office.make_office(tmp_path / "office")
+    index = (tmp_path / "office" / "Packages").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^Package: (.*)\nVersion: (.*)$", index, re.MULTILINE))
+    core = resolved(ROOT, "collabora_core_version")
+    wanted = dict.fromkeys(resolved(ROOT, "collabora_core_packages"), core)
+    assert found == {"coolwsd": resolved(ROOT, "collabora_version")} | wanted
+    assert index.count("\nDescription: stand-in for ") == len(found)
+    for name, size, digest in re.findall(r"^Filename: (.*)\nSize: (.*)\nSHA256: (.*)$", index, re.MULTILINE):
+        package = (tmp_path / "office" / name).read_bytes()
+        assert (len(package), hashlib.sha256(package).hexdigest()) == (int(size), digest)
+    [server] = (tmp_path / "office" / "pool").glob("coolwsd_*.deb")
+    listed = subprocess.run(["dpkg-deb", "--contents", server], check=True, capture_output=True, text=True)
+    assert "./usr/bin/coolwsd" in listed.stdout
+
+
+def test_what_leads_to_it_is_its_own_key_and_a_folder_on_the_server(tmp_path: Path) -> None:
+    given = office.make_office(tmp_path / "office")
+    assert given["collabora_apt_url"] == f"file://{office.ON_SERVER}"
+    [pin] = given["collabora_artefacts"]
+    [real] = resolved(ROOT, "collabora_artefacts")
+    assert pin.keys() == real.keys()
+    assert pin["fingerprint"] != real["fingerprint"]
+    key = tmp_path / "office" / "key.asc"
+    assert pin["sources"] == [{"kind": "url", "url": key.as_uri()}]
+    signer = Cert.from_file(str(key))
+    assert signer.fingerprint.upper() == pin["fingerprint"]
+    signed = (tmp_path / "office" / "InRelease").read_bytes()
+    release = verify(bytes=signed, store=lambda _: [signer]).bytes.decode()
+    digest = hashlib.sha256((tmp_path / "office" / "Packages").read_bytes()).hexdigest()
+    assert f" {digest} " in release
+
+
+def test_it_keeps_its_key_until_it_is_made_from_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "office"
+    first = office.make_office(folder)
+    assert office.make_office(folder) == first
+    (folder / "made-from").unlink()
+    second = office.make_office(folder)
+    assert second != first
+    other = tmp_path / "coolwsd"
+    other.write_text("another program\n", encoding="utf-8")
+    monkeypatch.setattr(office, "PROGRAM", other)
+    assert office.make_office(folder) != second
+
+
+def test_a_stand_in_is_taken_only_for_what_cannot_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school = SimpleNamespace(lab=SimpleNamespace(state=SimpleNamespace(root=tmp_path)))
+    brought = []
+    monkeypatch.setattr(choice, "bring_office", lambda folder, _: brought.append(folder))
+    reached: set[str] = set()
+    monkeypatch.setattr(requests, "head", lambda url, **_: answer(any(one in url for one in reached)))
+    assert set(choice.stand_ins_for(school)) == {"nextcloud", "collabora"}
+    assert brought == [tmp_path / "stand-ins" / "collabora"]
+    reached.add("collaboraoffice.com")
+    assert set(choice.stand_ins_for(school)) == {"nextcloud"}
+    reached.add("nextcloud")
+    assert choice.stand_ins_for(school) == {}
+    assert len(brought) == 1
+    # What is at hand need not be within reach.
+    reached.remove("nextcloud")
+    monkeypatch.setattr(choice, "at_hand", lambda _, folder: folder == tmp_path / "kept")
+    assert set(choice.stand_ins_for(school)) == {"nextcloud"}
+    assert choice.stand_ins_for(school, tmp_path / "kept") == {}
+
+
+def answer(good: bool) -> requests.Response:
+    """Return what a place answers, or one that has no such thing."""
+    response = requests.Response()
+    response.status_code = 200 if good else 404
+    return response

@@ -52,7 +52,11 @@ def at_hand(pins: Collection[Mapping[str, Any]], folder: Path) -> bool:
 
 def within_reach(pins: Collection[Mapping[str, Any]]) -> bool:
     """Return whether this machine reaches the place where the first archive can be had."""
-    url = next(source["url"] for pin in pins for source in pin["sources"] if source["kind"] == "url")
+    return reachable(next(s["url"] for pin in pins for s in pin["sources"] if s["kind"] == "url"))
+
+
+def reachable(url: str) -> bool:
+    """Return whether something can be had at an address, from this machine."""
     try:
         return requests.head(url, timeout=REACH_S, allow_redirects=True).ok
     except requests.RequestException:
