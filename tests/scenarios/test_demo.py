@@ -45,10 +45,11 @@ def school() -> Iterator[Deployment]:
 def test_everything_that_it_shows_was_checked(school: Deployment) -> None:
     done = demo()
     assert done.returncode == 0
-    assert done.stdout.count("✓") == 4 + 3 * 3 + 1
+    assert done.stdout.count("✓") == 5 + 3 * 3 + 1
     assert "✗" not in done.stdout
     assert say("demo.dials") in done.stdout
     assert school.url("statuspage") in done.stdout
+    assert say("demo.office_opens", kinds="odt, ods, odp") in done.stdout
 
 
 @pytest.mark.usefixtures("school")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from schoolstack.demo.people import People
 from schoolstack.deployment import ROOT, Deployment
 from schoolstack.errors import SchoolError
 from schoolstack.hosts.lab import Lab
 from schoolstack.messages import say
+from schoolstack.preflight.checks import MEMORY_SHOWN
 from schoolstack.roster import sheets
 from schoolstack.signin.browser import Page
-from schoolstack.stand_ins import at_hand, make_nextcloud, nextcloud_pins, within_reach
+from schoolstack.stand_ins.choice import stand_ins_for
+from schoolstack.stand_ins.office import least_memory_mb
 
 INVENTORY = ROOT / "inventories" / "demo"
 SERVER = "demo-server"
@@ -30,6 +33,11 @@ HERE = "127.0.0.1"
 
 # Seconds within which all that is watched has been asked: Prometheus asks each minute or more often.
 ASKED_S = 150
+
+# Nextcloud's own command on its server, and what of documents the demo looks for: OpenDocument's text, table
+# and slides.
+OCC = "/usr/local/lib/schoolstack/nextcloud/occ"
+KINDS = ("odt", "ods", "odp")
 
 
 @dataclass
@@ -95,28 +103,32 @@ def up() -> int:
     """
     report = Report()
     lab = Lab()
+    office = ["collabora"] if _office_fits() else []
     with report.part("host"):
-        lab.up(SERVER)
+        lab.up(SERVER, groups=office)
         lab.forward(SERVER)
-    school = Deployment(INVENTORY, SERVER, lab)
-    pins = _stand_ins(lab)
+        school = Deployment(INVENTORY, SERVER, lab)
+        stand_ins = stand_ins_for(school, ["nextcloud", *office])
+    pins = {name: value for variables in stand_ins.values() for name, value in variables.items()}
     with report.part("site"):
         report.changed += school.play("site", **pins).changed
     with report.part("roster"):
         report.changed += school.play("roster", roster_apply=True, **pins).changed
     with report.part("visit"):
-        _visit(school, report, stand_ins=["nextcloud"] if pins else [])
+        _visit(school, report, stand_ins)
         report.check(say("demo.dials"), say("demo.dials_where", about="Prometheus"), lambda: _dials(school))
     report.show()
     return _close(school, report)
 
 
-def _stand_ins(lab: Lab) -> dict[str, Any]:
-    """Return what to pin in place of archives that are neither here nor within reach; else nothing."""
-    pins = nextcloud_pins()
-    if at_hand(pins, lab.state.root / "artefacts") or within_reach(pins):
-        return {}
-    return {"nextcloud_artefacts": make_nextcloud(lab.state.root / "stand-ins")}
+def _memory_mb() -> int:
+    """Return how much memory this machine has, which is what its test hosts see, in MB."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
+
+
+def _office_fits() -> bool:
+    """Return whether this machine has the memory without which the office is refused on a server."""
+    return _memory_mb() >= least_memory_mb() * MEMORY_SHOWN
 
 
 def _visit(school: Deployment, report: Report, stand_ins: Collection[str]) -> None:
@@ -124,10 +136,11 @@ def _visit(school: Deployment, report: Report, stand_ins: Collection[str]) -> No
     for name, record in school.records.items():
         if "site" in record:
             title = f"{record['title']} {record['version']}"
+            look = _documents if name == "collabora" else _answers
             report.check(
                 say("demo.stand_in", title=title) if name in stand_ins else title,
                 school.url(name),
-                lambda name=name: _answers(school, name),  # type: ignore[misc]
+                lambda name=name, look=look: look(school, name),  # type: ignore[misc]
             )
     people = People(school.lab.folder(SERVER) / "people.json")
     passwords = sheets.read_all(INVENTORY)
@@ -167,6 +180,26 @@ def _answers(school: Deployment, name: str) -> str:
     if page.status >= 400:
         raise SchoolError(say("demo.answered", status=page.status))
     return say("demo.page", title=page.tree.findtext(".//title") or "")
+
+
+def _documents(school: Deployment, name: str) -> str:
+    """Return which documents the office opens, if browsers find it and Nextcloud knows it there."""
+    page = school.browser(HERE).get(school.url(name, "/hosting/discovery"))
+    if page.status >= 400:
+        raise SchoolError(say("demo.answered", status=page.status))
+    own = school.url(name)
+    opened = {
+        action.get("ext")
+        for action in page.tree.xpath("//action[@urlsrc]")
+        if action.get("urlsrc").startswith(own)
+    }
+    if missing := [kind for kind in KINDS if kind not in opened]:
+        raise SchoolError(say("demo.office_opens_not", kinds=", ".join(missing), url=own))
+    apps = json.loads(school.shell(f"{OCC} config:list --output=json"))["apps"]
+    known = apps.get("richdocuments", {}).get("wopi_url", "")
+    if f"{known}/" != own:
+        raise SchoolError(say("demo.office_unknown", found=known, url=own))
+    return say("demo.office_opens", kinds=", ".join(KINDS))
 
 
 def _greeting(page: Page, role: str) -> str:
@@ -222,6 +255,8 @@ def _close(school: Deployment, report: Report) -> int:
         print(say("demo.bad", count=bad))
         return 1
     print(say("demo.unchanged") if not report.changed else say("demo.good", count=report.changed))
+    if "collabora" not in school.records:
+        print(say("demo.office_left_out", found=_memory_mb(), wanted=least_memory_mb()))
     print(
         say(
             "demo.next",
