@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root"
 # In a file of its own, so that make test does it beside these.
 APART = "drill"
 # What few schools have, left to make test-all: make test is long without it.
-RARE = ("edge", "two-servers")
+RARE = ("collaboration", "edge", "two-servers")
 HERE = [
     pytest.param(one, marks=[pytest.mark.slow] if one in RARE else []) for one in SCENARIOS if one != APART
 ]
