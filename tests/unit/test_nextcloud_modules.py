@@ -265,6 +265,14 @@ class Running:
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
         self.folder = folder
+        self.devices = {"schoolstack": "right"}
+
+    def occ(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run its command, and nobody is there to be asked."""
+        command = [PHP, "occ", "--no-interaction", *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
 
     def options(self) -> dict[str, Any]:
         return {"url": self.url, "account": "schoolstack", "password_file": str(self.folder / "admin")}
@@ -275,14 +283,12 @@ class Running:
 
     def let_in(self, *users: str) -> None:
         """Give people of the sign-in a password, as devices have them."""
-        state = self.state()
         for user in users:
-            state["users"][user]["password"] = state["users"]["schoolstack"]["password"]
-        (self.folder / "kept.json").write_text(json.dumps(state), encoding="utf-8")
+            self.devices[user] = self.occ("user:auth-tokens:add", user).stdout.split()[-1]
 
     def dav(self, user: str, method: str, path: str, data: str = "", **headers: str) -> tuple[int, str]:
         """Return what WebDAV answers a person."""
-        nextcloud = Nextcloud(self.url, user, "right")
+        nextcloud = Nextcloud(self.url, user, self.devices[user])
         status, content = nextcloud.request(method, nextcloud.place(path), data.encode(), headers)
         nextcloud.close()
         return status, content.decode()
@@ -323,6 +329,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     kept = {
         "users": {"schoolstack": account | {"enabled": True}},
         "groups": {"admin": {"displayname": "admin", "members": ["schoolstack"]}},
+        "apps": {"groupfolders": {"enabled": "yes"}},
         "providers": {
             "school": {"id": 3, "identifier": "school", "secret": "s", "settings": {"uniqueUid": False}}
         },
@@ -432,6 +439,63 @@ def test_who_keeps_the_session_shows_the_password_once_until_it_changes(running:
     state["users"]["schoolstack"]["password"] = "another"
     (running.folder / "kept.json").write_text(json.dumps(state), encoding="utf-8")
     assert kept._once("GET", "/ocs/v2.php/cloud/user", None, None)[0] == 401
+
+
+def test_its_command_tells_what_there_is_as_upstream_does(running: Running) -> None:
+    assert running.occ("groupfolders:list", "--output=json").stdout == "[]\n"
+    sync(running, PEOPLE)
+    folders = json.loads(running.occ("groupfolders:list", "--output=json").stdout)
+    assert [one["id"] for one in folders] == [1, 2, 3, 4]
+    named = {one["mountPoint"]: one for one in folders}
+    assert named.keys() == {"Klas 3A", "Klas 3B", "Klas C", "Lerarenkamer"}
+    one = named["Klas 3A"]
+    assert one.keys() == {
+        "id", "quota", "acl", "acl_default_no_permission", "groups", "manage", "options", "size",
+        "groups_list", "mountPoint", "rootId", "storageId",
+    }  # fmt: skip
+    assert one["groups_list"]["class-3A"] == one["groups"]["class-3A"]["permissions"]
+    assert (one["quota"], one["acl"]) == (1 << 30, True)
+    people = json.loads(running.occ("user:list", "--info", "--output=json").stdout)
+    assert people["noor"]["groups"] == ["class-3A", "role-pupil"]
+    assert json.loads(running.occ("user:info", "noor", "--output=json").stdout) == people["noor"]
+    assert json.loads(running.occ("user:list", "--limit=2", "--output=json").stdout).keys() < people.keys()
+    groups = json.loads(running.occ("group:list", "--output=json").stdout)
+    assert set(groups["class-3A"]) == {"els", "noor", "zoe.x"}
+
+
+def test_a_password_for_a_device_opens_its_owners_files_and_no_others(running: Running) -> None:
+    sync(running, PEOPLE)
+    said = running.occ("user:auth-tokens:add", "noor").stdout.splitlines()
+    assert said[0].startswith("No password provided.")
+    assert said[1] == "app password:"
+    assert re.fullmatch("[A-Za-z0-9]{72}", said[2])
+    with_password = running.occ("user:auth-tokens:add", "--password-from-env", "noor", NC_PASS="hers")
+    assert with_password.stdout.splitlines()[0] == "app password:"
+    running.devices["noor"] = said[2]
+    assert running.dav("noor", "PROPFIND", "")[0] == 207
+    running.devices["els"] = said[2]
+    assert running.dav("els", "PROPFIND", "")[0] == 401
+    assert said[2] not in (running.folder / "kept.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("user:auth-tokens:add", "nobody"), "Account does not exist"),
+        (("user:auth-tokens:add", "--password-from-env", "schoolstack"), "NC_PASS/OC_PASS is empty!"),
+        (("user:auth-tokens:add", "--name=x", "schoolstack"), 'The "--name" option does not exist.'),
+        (("user:auth-tokens:add",), "Not enough arguments"),
+        (("groupfolders:list", "--all"), 'The "--all" option does not exist.'),
+        (("user:list", "--info=1"), 'The "--info" option does not accept a value.'),
+        (("user:tokens",), 'Command "user:tokens" is not defined.'),
+    ],
+)
+def test_its_command_refuses_what_upstream_does_not_have(
+    running: Running, words: tuple[str, ...], says: str
+) -> None:
+    done = running.occ(*words)
+    assert done.returncode == 1
+    assert says in done.stderr
 
 
 def test_pupils_hand_in_and_read_nobody_elses(running: Running) -> None:

@@ -122,6 +122,20 @@ function mounts(array $state, string $uid): array
     return $found[$uid] = $mounts;
 }
 
+/** A group folder as its command lists it (lib/Command/ListCommand.php at v21.0.15 to v23.0.0, its other names than those of REST). */
+function listed(array $folder): array
+{
+    $details = [];
+    foreach ($folder['groups'] as $gid => $rights) {
+        $details[$gid] = ['displayName' => (string) $gid, 'permissions' => $rights, 'type' => 'group'];
+    }
+    return [
+        'id' => $folder['id'], 'quota' => $folder['quota'], 'acl' => $folder['acl'], 'acl_default_no_permission' => $folder['acl_default_no_permission'],
+        'groups' => $details, 'manage' => [], 'options' => [], 'size' => size_of(folder_on_disk($folder['id'])), 'groups_list' => $folder['groups'],
+        'mountPoint' => $folder['mount_point'], 'rootId' => $folder['id'], 'storageId' => $folder['id'],
+    ];
+}
+
 /** How much lies in a folder on the disk, in bytes. */
 function size_of(string $place): int
 {

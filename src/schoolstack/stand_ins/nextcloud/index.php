@@ -95,7 +95,7 @@ if ($provider && $path === '/apps/user_oidc/code') {
         }
     });
     session_regenerate_id(true);
-    $_SESSION = ['uid' => $uid, 'sid' => $claims['sid'] ?? '', 'id_token' => $tokens['id_token']];
+    $_SESSION = ['uid' => $uid, 'requesttoken' => bin2hex(random_bytes(16)), 'sid' => $claims['sid'] ?? '', 'id_token' => $tokens['id_token']];
     change(function (array &$state) {
         $state['sessions'][session_id()] = ['uid' => $_SESSION['uid'], 'sid' => $_SESSION['sid']];
     });
@@ -109,8 +109,9 @@ if ($provider && $path === "/apps/user_oidc/backchannel-logout/{$provider['ident
     });
     say([]);
 }
-if ($path === '/logout') {
+if ($provider && $path === '/apps/user_oidc/sls') {
     session_open();
+    hash_equals($_SESSION['requesttoken'] ?? '-', (string) ($_GET['requesttoken'] ?? '')) || say('CSRF check failed', 412);
     $hint = $_SESSION['id_token'] ?? '';
     change(function (array &$state) {
         unset($state['sessions'][session_id()]);
@@ -135,7 +136,8 @@ function page(string $says): never
 {
     header('X-Stand-In: nextcloud');
     header('Content-Type: text/html; charset=utf-8');
-    echo "<!doctype html><html><head><title>Files (stand-in)</title></head><body><p>Stand-in for Nextcloud ", version()[1], "</p>$says</body></html>";
+    $token = $_SESSION['requesttoken'] ?? '';
+    echo "<!doctype html><html><head data-requesttoken=\"$token\"><title>Files (stand-in)</title></head><body><p>Stand-in for Nextcloud ", version()[1], "</p>$says</body></html>";
     exit;
 }
 

@@ -94,6 +94,20 @@ function account(array &$state, string $uid, array $given): void
     $state['users'][$uid] = array_merge($blank, $state['users'][$uid] ?? [], $given);
 }
 
+/** Make somebody a password for a device, as long as upstream's; of it only a hash is kept. */
+function device(string $uid): string
+{
+    $password = '';
+    while (strlen($password) < 72) {
+        $password .= preg_replace('/[^A-Za-z0-9]/', '', base64_encode(random_bytes(72)));
+    }
+    $password = substr($password, 0, 72);
+    change(function (array &$state) use ($uid, $password) {
+        $state['users'][$uid]['devices'][] = hash('sha512', $password);
+    });
+    return $password;
+}
+
 /** Put somebody into a group, which is made where it is missing. */
 function join_group(array &$state, string $uid, string $gid): void
 {
@@ -117,14 +131,19 @@ function who(): ?string
 {
     if (isset($_SERVER['PHP_AUTH_USER'])) {
         $uid = $_SERVER['PHP_AUTH_USER'];
-        $hash = state()['users'][$uid]['password'] ?? null;
-        if ($hash === null) {
+        $given = $_SERVER['PHP_AUTH_PW'] ?? '';
+        $user = state()['users'][$uid] ?? null;
+        if ($user === null) {
             return null;
         }
+        if (in_array(hash('sha512', $given), $user['devices'] ?? [], true)) {
+            return $uid;
+        }
         // Looking at a password takes long, on purpose. As in Nextcloud, who keeps the session is asked once, until the password changes.
+        $hash = $user['password'] ?? null;
         session_open();
         $shown = ($_SESSION['shown'] ?? null) === [$uid, $hash];
-        if (!$shown && password_verify($_SERVER['PHP_AUTH_PW'] ?? '', $hash)) {
+        if (!$shown && $hash !== null && password_verify($given, $hash)) {
             $_SESSION['shown'] = [$uid, $hash];
             $shown = true;
         }
