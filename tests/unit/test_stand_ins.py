@@ -88,9 +88,9 @@ def test_the_office_comes_in_the_versions_that_the_role_installs_and_says_what_i
     assert "./usr/bin/coolwsd" in listed.stdout
 
 
-def test_what_leads_to_it_is_its_own_key_and_a_folder_on_the_server(tmp_path: Path) -> None:
+def test_what_leads_to_it_is_its_own_key_and_a_place_on_the_server(tmp_path: Path) -> None:
     given = office.make_office(tmp_path / "office")
-    assert given["collabora_apt_url"] == f"file://{office.ON_SERVER}"
+    assert given["collabora_apt_url"] == f"http://127.0.0.1:{office.PORT}"
     [pin] = given["collabora_artefacts"]
     [real] = resolved(ROOT, "collabora_artefacts")
     assert pin.keys() == real.keys()
@@ -100,6 +100,7 @@ def test_what_leads_to_it_is_its_own_key_and_a_folder_on_the_server(tmp_path: Pa
     signer = Cert.from_file(str(key))
     assert signer.fingerprint.upper() == pin["fingerprint"]
     signed = (tmp_path / "office" / "InRelease").read_bytes()
+    assert signed.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
     release = verify(bytes=signed, store=lambda _: [signer]).bytes.decode()
     digest = hashlib.sha256((tmp_path / "office" / "Packages").read_bytes()).hexdigest()
     assert f" {digest} " in release

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -21,8 +22,18 @@ from schoolstack.stand_ins.repository import Repository
 PROGRAM = Path(__file__).parent / "collabora" / "coolwsd"
 KEYS = Path(__file__).with_name("coolwsd_keys.py")
 
-# Where the server finds the repository.
+# Where the repository lies on the server, and what serves it there, to the server alone. A source in a folder
+# would do for apt, but not for the pins that the role apt_source writes: to them all folders are one place.
 ON_SERVER = "/srv/stand-ins/collabora"
+PORT = 2591
+SERVICE = f"""[Unit]
+Description=Repository of the stand-in for Collabora Online
+[Service]
+DynamicUser=yes
+ExecStart=/usr/bin/python3 -m http.server {PORT} --bind 127.0.0.1 --directory {ON_SERVER}
+[Install]
+WantedBy=multi-user.target
+"""
 
 # What coolwsd's does, as debian/coolwsd.postinst.in of CollaboraOnline/online has it, and below what
 # debhelper adds to it: its own unit, started at once. The template of jails is one file here.
@@ -90,7 +101,7 @@ def make_office(folder: Path) -> dict[str, Any]:
         folder: where to. What was made there before from the same programs is left as it is, with its key.
 
     Returns:
-        The role's variables that lead to it, once it lies at :data:`ON_SERVER`.
+        The role's variables that lead to it, once :func:`bring_office` has brought it.
     """
     defaults, version = _role("defaults"), _role("vars")["collabora_version"]
     core, parts = defaults["collabora_core_version"], defaults["collabora_core_packages"]
@@ -118,11 +129,11 @@ def make_office(folder: Path) -> dict[str, Any]:
         "fingerprint": fingerprint,
         "sources": [{"kind": "url", "url": (folder / "key.asc").as_uri()}],
     }
-    return {"collabora_apt_url": f"file://{ON_SERVER}", "collabora_artefacts": [pin]}
+    return {"collabora_apt_url": f"http://127.0.0.1:{PORT}", "collabora_artefacts": [pin]}
 
 
 def bring_office(folder: Path, school: Deployment) -> None:
-    """Bring a repository to a school's server, in place of what lies there at :data:`ON_SERVER`.
+    """Bring a repository to a school's server, in place of an earlier one, and have it served there.
 
     Args:
         folder: that of :func:`make_office`.
@@ -134,8 +145,15 @@ def bring_office(folder: Path, school: Deployment) -> None:
     # apt reads it as somebody else than root.
     pack = ["tar", "-C", str(folder), "--mode=a+rX", "-cf", "-", "InRelease", "Packages", "pool"]
     packed = subprocess.run(pack, check=True, capture_output=True).stdout
-    unpack = f"rm -rf {ON_SERVER} && mkdir -p {ON_SERVER} && tar -C {ON_SERVER} -xf -"
-    command = [*school.lab.ssh_command(school.name), unpack]
+    unit = "/etc/systemd/system/stand-in-collabora.service"
+    steps = [
+        f"rm -rf {ON_SERVER}",
+        f"mkdir -p {ON_SERVER}",
+        f"tar -C {ON_SERVER} -xf -",
+        f"printf %s {shlex.quote(SERVICE)} >{unit}",
+        "systemctl --quiet enable --now stand-in-collabora.service",
+    ]
+    command = [*school.lab.ssh_command(school.name), " && ".join(steps)]
     done = subprocess.run(command, input=packed, check=False, capture_output=True)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
