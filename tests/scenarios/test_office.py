@@ -14,13 +14,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+import lab_office
 import pytest
+from lab_office import status_of
 from lab_school import Ended, play, school_on
 
 from schoolstack.deployment import ROOT, Deployment, playbook_command
-from schoolstack.hosts.state import run
 from schoolstack.reference.declarations import resolved
 from schoolstack.stand_ins.office import add_collabora
 from schoolstack.stand_ins.repository import Repository
@@ -38,30 +38,6 @@ BRAND = "26.04-7"
 PARTS = resolved(ROOT, "collabora_core_packages")
 # The WOPI host stands on the server at the office's own name, for which there is a certificate.
 WOPI_PORT = 8443
-# What a browser says to the office: an address and messages; what it hears is printed.
-BROWSER = """
-import asyncio, json, sys
-from aiohttp import ClientSession, WSMsgType
-address, words, wait = json.loads(sys.argv[1])
-
-async def main():
-    heard = []
-    async with ClientSession() as session, session.ws_connect(address) as ws:
-        for word in words:
-            await ws.send_str(word)
-            if word.startswith("textinput"):
-                continue
-            message = await ws.receive(timeout=10)
-            if message.type is not WSMsgType.TEXT:
-                break
-            heard.append(message.data)
-        if wait:
-            print("ready", flush=True)
-            await ws.receive()
-    print(json.dumps(heard))
-
-asyncio.run(main())
-"""
 
 
 class School(Deployment):
@@ -111,7 +87,7 @@ class School(Deployment):
 
     def put(self, path: str, content: str) -> None:
         """Write a file on the server."""
-        run([*self.lab.ssh_command(self.name), f"cat >{path}"], stdin=content)
+        lab_office.put(self, path, content)
 
     def pid(self) -> str:
         """Return the number of the office's main process."""
@@ -130,16 +106,7 @@ class School(Deployment):
 
     def speak(self, source: str, *words: str, key: str = "good") -> list[str]:
         """Open a document as a browser would, through nginx, and return what was heard."""
-        given = json.dumps([self.websocket(source, key), ["load url=x", *words], False])
-        command = f"python3 /root/browser.py '{given}'"
-        heard: list[str] = json.loads(self.shell(command))
-        return heard
-
-    def websocket(self, source: str, key: str = "good") -> str:
-        """Return the address at which a document is opened: within it the document's own, encoded once."""
-        inner = quote(f"{source}?access_token={key}&access_token_ttl=0", safe="")
-        address = self.url("collabora", f"/cool/{inner}/ws?WOPISrc={quote(source, safe='')}&compat=/ws")
-        return address.replace("https://", "wss://")
+        return lab_office.speak(self, source, key, *words)
 
     @property
     def source(self) -> str:
@@ -175,7 +142,7 @@ def school(tmp_path_factory: pytest.TempPathFactory, repository: Repository) -> 
         school.shell("mkdir -p /root/wopi")
         school.put("/root/wopi/document", "Once upon a time")
         school.put("/root/wopi_host.py", Path(__file__).with_name("wopi_host.py").read_text())
-        school.put("/root/browser.py", BROWSER)
+        lab_office.bring_browser(school)
         school.shell(
             "cd /etc/schoolstack/certificates/collabora && systemd-run --quiet --unit=wopi --same-dir "
             f"python3 /root/wopi_host.py /root/wopi fullchain.pem privkey.pem {WOPI_PORT}"
@@ -267,16 +234,6 @@ def test_its_administration_is_closed(school: School) -> None:
     assert school.shell(status_of(url)).strip() == "403"
 
 
-def status_of(url: str, body: str = "") -> str:
-    """Return a command that prints the HTTP status of an address, asked from the server."""
-    program = (
-        "import sys, urllib.request as r, urllib.error\n"
-        f"try: print(r.urlopen({url!r}, {body.encode() or None!r}).status)\n"
-        "except urllib.error.HTTPError as error: print(error.code)\n"
-    )
-    return f'python3 -c "{program}"'
-
-
 def test_only_nextclouds_server_may_have_documents_converted(school: School) -> None:
     url = school.url("collabora", "/cool/convert-to/pdf")
     outside = school.browser().session.post(url, data=b"x", timeout=10)
@@ -297,6 +254,8 @@ def test_a_document_is_opened_changed_and_saved(school: School) -> None:
     assert school.document() == "Once upon a time, in a school"
     # Its host refuses whoever has not its token.
     assert school.speak(school.source, key="bad") == ["error: cmd=load kind=unauthorized"]
+    # And whoever has it, but is not the office whose key it knows.
+    assert school.shell(status_of(f"{school.source}?access_token=good")).strip() == "401"
 
 
 def test_documents_of_others_are_refused(school: School) -> None:
@@ -339,7 +298,7 @@ def test_no_name_stands_in_its_journal(school: School) -> None:
 def test_what_is_open_is_saved_before_it_stops(school: School) -> None:
     school.put("/root/wopi/document", "Kept")
     words = ["load url=x", "textinput id=0 text= and saved"]
-    given = json.dumps([school.websocket(school.source), words, True])
+    given = json.dumps([lab_office.websocket(school, school.source, "good"), words, True])
     school.put("/root/writer.json", given)
     school.shell(
         "systemd-run --quiet --unit=writer sh -c 'exec python3 /root/browser.py \"$(cat /root/writer.json)\"'"
