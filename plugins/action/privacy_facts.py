@@ -87,14 +87,13 @@ class ActionModule(ActionBase):
             for artefact in own["artefacts"]:
                 told = KEYS if "fingerprint" in artefact else FETCHED
                 what = {lang: text.format(artefact["name"]) for lang, text in told.items()}
+                addresses = [(source.get("url", source["kind"]), what) for source in artefact["sources"]]
+                if "signature" in artefact:
+                    key = {lang: text.format(artefact["name"]) for lang, text in KEYS.items()}
+                    addresses.append((artefact["signature"]["key"], key))
                 endpoints += [
-                    {
-                        "role": role,
-                        "address": source.get("url", source["kind"]),
-                        "what": what,
-                        "people": False,
-                    }
-                    for source in artefact["sources"]
+                    {"role": role, "address": address, "what": purpose, "people": False}
+                    for address, purpose in addresses
                 ]
         return {
             "changed": False,

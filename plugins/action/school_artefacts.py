@@ -9,12 +9,17 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from schoolstack.messages import say
+
 DOCUMENTATION = r"""
 name: school_artefacts
 short_description: Pinned upstream artefacts in one folder, verified
 description:
     - Verifies each artefact by SHA-256, and an OpenPGP key by its fingerprint, so that its file may change.
     - Fetches what is missing from the first source that has it.
+    - Where its maker signs it, the signature comes along, from the file's address and C(.asc), and has to
+      be of the key whose fingerprint is pinned.
+    - What was put there by hand is known by its SHA-256, and by a signature as well where one lies beside it.
     - In check mode nothing is fetched; a missing artefact is then reported as a change, not as a failure.
     - To be run on the controller (C(delegate_to=localhost)).
 author: Schoolstack contributors
@@ -87,14 +92,14 @@ class ActionModule(ActionBase):
                 state = "missing" if reason else "fetched"
         elif (found := digest(path, wanted)) != pin(wanted):
             state = "refused"
-            reason = f"{path} is not the file that was pinned: {mismatch(wanted, found)}"
-            if not self._task.check_mode:
-                aside = path.with_name(f"{path.name}.refused")
-                path.replace(aside)
-                reason += (
-                    f"; it was set aside as {aside.name}: "
-                    "run again to fetch it anew, or put the right file there."
-                )
+            reason = self._set_aside(path, say("artefacts.changed", path=path, why=mismatch(wanted, found)))
+        elif "signature" in wanted and beside(path).exists():
+            key = self._row(key_of(wanted), folder, mirror, task_vars)
+            reason = key["reason"]
+            if not reason and key["state"] != "missing" and not signed(path, beside(path), Path(key["path"])):
+                why = say("artefacts.not_signed", fingerprint=wanted["signature"]["fingerprint"])
+                reason = self._set_aside(path, say("artefacts.changed", path=path, why=why))
+            state = "refused" if reason else state
         return {
             **{key: wanted[key] for key in ("name", "version", "file")},
             "sha256": wanted.get("sha256", ""),
@@ -104,8 +109,22 @@ class ActionModule(ActionBase):
             "reason": reason,
         }
 
+    def _set_aside(self, path: Path, reason: str) -> str:
+        """Have a wrong file out of the way, unless nothing may change; return the whole reason."""
+        if self._task.check_mode:
+            return reason
+        beside(path).unlink(missing_ok=True)
+        aside = path.with_name(f"{path.name}.refused")
+        path.replace(aside)
+        return f"{reason}; {say('artefacts.set_aside', aside=aside.name)}"
+
     def _fetch(self, wanted: dict[str, Any], path: Path, mirror: str, task_vars: dict[str, Any]) -> str:
         """Fetch one file from the first source that has it; return in a sentence why none had."""
+        key: dict[str, Any] = {}
+        if "signature" in wanted:
+            key = self._row(key_of(wanted), path.parent, mirror, task_vars)
+            if key["reason"]:
+                return str(key["reason"])
         sources = [{"kind": "url", "url": f"{mirror.rstrip('/')}/{path.name}"}] if mirror else []
         part = path.with_name(f".{path.name}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,17 +138,49 @@ class ActionModule(ActionBase):
                 continue
             if "fingerprint" in wanted:
                 keep_key(part, wanted["fingerprint"])
+            refused = ""
             if (found := digest(part, wanted)) != pin(wanted):
-                part.replace(path.with_name(f"{path.name}.refused"))
-                tried.append(f"{label} ({mismatch(wanted, found)}, set aside as {path.name}.refused)")
-            else:
+                refused = mismatch(wanted, found)
+            elif key:
+                refused = self._unsigned(wanted, part, source, Path(key["path"]), task_vars)
+            if not refused:
                 part.replace(path)
                 return ""
-        return (
-            f"{wanted['name']} {wanted['version']} could not be had from {', nor from '.join(tried)}: "
-            "let the machine that runs Ansible reach one of these, "
-            f"or put {path.name} with {kind(wanted)} {pin(wanted)} into {path.parent} by hand."
+            aside = path.with_name(f"{path.name}.refused")
+            part.replace(aside)
+            tried.append(f"{label} ({refused}, {say('artefacts.aside', aside=aside.name)})")
+        return say(
+            "artefacts.missing",
+            **{name: wanted[name] for name in ("name", "version")},
+            tried=say("artefacts.nor").join(tried),
+            file=path.name,
+            kind=kind(wanted),
+            pinned=pin(wanted),
+            folder=path.parent,
         )
+
+    def _unsigned(
+        self,
+        wanted: dict[str, Any],
+        part: Path,
+        source: dict[str, str],
+        key: Path,
+        task_vars: dict[str, Any],
+    ) -> str:
+        """Fetch the signature of what came from a source; say why it vouches for nothing, if so."""
+        signature = beside(part)
+        signature.unlink(missing_ok=True)
+        address, module, module_args = request(signature_of(source), wanted["version"], signature)
+        answer = self._execute_module(module_name=module, module_args=module_args, task_vars=task_vars)
+        try:
+            if answer.get("failed") or not signature.exists():
+                why = answer.get("response") or answer.get("msg")
+                return say("artefacts.no_signature", address=address, why=why)
+            if not signed(part, signature, key):
+                return say("artefacts.not_signed", fingerprint=wanted["signature"]["fingerprint"])
+            return ""
+        finally:
+            signature.unlink(missing_ok=True)
 
 
 def per_architecture(artefact: dict[str, Any], architecture: str) -> list[dict[str, Any]]:
@@ -186,6 +237,40 @@ def request(source: dict[str, str], version: str, destination: Path) -> tuple[st
     )
 
 
+def key_of(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the key by which a file is signed, as something that is pinned itself."""
+    signature = wanted["signature"]
+    return {
+        "name": say("artefacts.key", name=wanted["name"]),
+        "version": signature["fingerprint"][-16:],
+        "file": f"{signature['fingerprint']}.asc",
+        "fingerprint": signature["fingerprint"],
+        "sources": [{"kind": "url", "url": signature["key"]}],
+    }
+
+
+def beside(path: Path) -> Path:
+    """Return where the signature of a file lies."""
+    return path.with_name(f"{path.name}.asc")
+
+
+def signature_of(source: dict[str, str]) -> dict[str, str]:
+    """Return where the signature of a file can be had, which comes from an address: beside it."""
+    return {**source, "url": f"{source['url']}.asc"}
+
+
+def signed(path: Path, signature: Path, key: Path) -> bool:
+    """Return whether a file was signed by a key while that was good, in a detached signature."""
+    from pysequoia import Cert, Sig, verify
+
+    try:
+        maker = Cert.from_file(str(key))
+        verify(file=str(path), store=lambda _: [maker], signature=Sig.from_file(str(signature)))
+    except RuntimeError:  # what the library raises for another signature, and for whatever is none
+        return False
+    return True
+
+
 def sha256(path: Path) -> str:
     """Return a file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
@@ -200,7 +285,7 @@ def fingerprint(path: Path) -> str:
     try:
         return ", ".join(key.fingerprint.upper() for key in Cert.split_file(str(path)))
     except RuntimeError:  # what the library raises for whatever is no key
-        return "none"
+        return say("artefacts.none")
 
 
 def keep_key(path: Path, pinned: str) -> None:
@@ -221,7 +306,7 @@ def keep_key(path: Path, pinned: str) -> None:
 
 def kind(wanted: dict[str, Any]) -> str:
     """Return by what a file is known."""
-    return "fingerprint" if "fingerprint" in wanted else "SHA-256"
+    return say("artefacts.fingerprint") if "fingerprint" in wanted else "SHA-256"
 
 
 def pin(wanted: dict[str, Any]) -> str:
@@ -236,4 +321,4 @@ def digest(path: Path, wanted: dict[str, Any]) -> str:
 
 def mismatch(wanted: dict[str, Any], found: str) -> str:
     """Say what was expected and what was found."""
-    return f"{kind(wanted)} {pin(wanted)} expected, {found} found"
+    return say("artefacts.mismatch", kind=kind(wanted), pinned=pin(wanted), found=found)

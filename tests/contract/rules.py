@@ -307,6 +307,14 @@ def artefacts_are_pinned_by_sha256(project: Project) -> Iterator[str]:
         for arch, digest in (artefact.get("sha256") or {}).items():
             if arch not in ("all", "amd64", "arm64") or not re.fullmatch("[0-9a-f]{64}", str(digest)):
                 yield f"{place}: {artefact.get('name')} has no SHA-256 for {arch}"
+        signature = artefact.get("signature")
+        if signature is None:
+            continue
+        whole = re.fullmatch("[0-9A-F]{40}", str(signature.get("fingerprint")))
+        if not whole or not str(signature.get("key")).startswith("https://"):
+            yield f"{place}: {artefact.get('name')} is signed by no whole fingerprint or unfetched key"
+        if {source["kind"] for source in artefact.get("sources", [])} != {"url"}:
+            yield f"{place}: {artefact.get('name')} is signed, and has a source that gives no signature"
 
 
 # Secrets.

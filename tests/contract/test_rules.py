@@ -149,6 +149,21 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
             " fingerprint: 12AB}]\n"
         },
     ),
+    *(
+        (
+            "artefacts_are_pinned_by_sha256",
+            {
+                "roles/a/vars/artefacts.yml": "a_artefacts: [{name: x, version: 1, file: x,"
+                f" sources: [{source}], sha256: {{all: {'0' * 64}}},"
+                f" signature: {{fingerprint: {by}, key: {key}}}}}]\n"
+            },
+        )
+        for source, by, key in (
+            ("{kind: url, url: x}", "12AB", "'https://x.example/key'"),
+            ("{kind: url, url: x}", "A" * 40, "'http://x.example/key'"),
+            ("{kind: maven, group: x}", "A" * 40, "'https://x.example/key'"),
+        )
+    ),
     (
         "tasks_with_secrets_are_silent",
         task(f'ansible.builtin.copy: {{content: "{{{{ {SECRET} }}}}", dest: /x}}'),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import hashlib
+import http.server
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 import yaml
-from pysequoia import Tsk
+from pysequoia import SignatureMode, Tsk, sign
 
 from schoolstack.artefacts import command
 
@@ -65,6 +68,7 @@ class School:
 def school(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setenv("SCHOOLSTACK_ARTEFACTS", str(tmp_path / "kept"))
+    monkeypatch.setenv("SCHOOL_LANGUAGE", "en")
     return School(tmp_path)
 
 
@@ -195,3 +199,153 @@ def test_another_key_is_refused(school, offered):
     assert code == 1
     assert f"fingerprint {pinned} expected, {found[offered]} found" in rows[0]["reason"]
     assert not (school.folder / "hello-1.tar").exists()
+
+
+# Signatures
+
+
+class Maker:
+    """Who signs what a web server of its own offers."""
+
+    def __init__(self, school: School, address: str) -> None:
+        self.school, self.address = school, address
+        self.secret = Tsk.generate("Maker <maker@vendor.example>")
+        self.key = self.secret.extract_certificate()
+        self.fingerprint = self.key.fingerprint.upper()
+        self.publish("maker.asc", str(self.key))
+        self.sign(self.secret)
+        self.pin(self.fingerprint)
+
+    def publish(self, name: str, content: str) -> None:
+        """Offer a file beside the archive."""
+        (self.school.upstream / name).write_text(content, encoding="utf-8")
+
+    def sign(self, secret: Tsk, content: bytes = HELLO) -> None:
+        """Offer a signature of something as that of the archive."""
+        signature = sign(secret.signer(), content, mode=SignatureMode.DETACHED)
+        self.publish("hello-1.tar.asc", signature.decode())
+
+    def pin(self, fingerprint: str) -> None:
+        """Have the role know the archive's signature by this key."""
+        self.school.pin(
+            signature={"fingerprint": fingerprint, "key": f"{self.address}/maker.asc"},
+            sources=[{"kind": "url", "url": f"{self.address}/hello-1.tar"}],
+        )
+
+    def refused(self) -> str:
+        """Try to fetch the archive, see that nothing of it is used, and return why."""
+        failed, [row] = self.school.run("fetch")
+        assert failed
+        assert not (self.school.folder / "hello-1.tar").exists()
+        return str(row["reason"])
+
+
+@pytest.fixture
+def maker(school):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(school.upstream))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Maker(school, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def test_what_its_maker_signed_is_fetched_with_the_key_and_needs_neither_again(maker):
+    assert states(maker.school.run("list")[1]) == [("hello", "missing")]
+    assert not maker.school.folder.exists(), "looking changes nothing"
+    assert states(maker.school.run("fetch")[1]) == [("hello", "fetched")]
+    kept = {path.name for path in maker.school.folder.iterdir()}
+    assert kept == {"hello-1.tar", f"{maker.fingerprint}.asc"}
+    shutil.rmtree(maker.school.upstream)
+    assert states(maker.school.run("fetch")[1]) == [("hello", "verified")]
+
+
+def test_a_signature_of_something_else_is_refused(maker):
+    maker.sign(maker.secret, b"hello there")
+    reason = maker.refused()
+    assert f"no signature on it is of the key {maker.fingerprint}, set aside as hello-1.tar.refused" in reason
+
+
+def test_a_signature_of_somebody_else_is_refused(maker):
+    other = Tsk.generate("Other <other@vendor.example>")
+    maker.sign(other)
+    assert f"no signature on it is of the key {maker.fingerprint}" in maker.refused()
+    # Nor does it help to offer the other's key along.
+    maker.publish("maker.asc", str(other.extract_certificate()))
+    (maker.school.folder / f"{maker.fingerprint}.asc").unlink()
+    reason = maker.refused()
+    found = other.extract_certificate().fingerprint.upper()
+    assert f"fingerprint {maker.fingerprint} expected, {found} found" in reason
+    assert reason.startswith("hello's key")
+
+
+def test_what_is_not_signed_is_refused(maker):
+    (maker.school.upstream / "hello-1.tar.asc").unlink()
+    assert (
+        f"its signature {maker.address}/hello-1.tar.asc could not be had: HTTP Error 404" in maker.refused()
+    )
+    maker.publish("hello-1.tar.asc", "<html>a portal's login page</html>")
+    assert f"no signature on it is of the key {maker.fingerprint}" in maker.refused()
+
+
+def test_without_the_key_nothing_is_fetched(maker):
+    (maker.school.upstream / "maker.asc").unlink()
+    reason = maker.refused()
+    assert reason.startswith("hello's key ")
+    assert f"could not be had from {maker.address}/maker.asc" in reason
+    assert not [path.name for path in maker.school.folder.iterdir() if path.name.startswith("hello")]
+
+
+def test_a_key_signs_for_as_long_as_it_is_good_and_its_signatures_last(maker):
+    now = datetime.datetime.now(datetime.UTC)
+    secret = Tsk.generate("Old <old@vendor.example>")
+    key = secret.extract_certificate()
+    until = now + datetime.timedelta(seconds=3)
+    old = key.set_expiration(certifier=secret.certifier(), expiration=until)
+    maker.sign(secret)
+    while datetime.datetime.now(datetime.UTC) <= until + datetime.timedelta(seconds=1):
+        threading.Event().wait(0.1)
+    maker.fingerprint = key.fingerprint.upper()
+    maker.publish("maker.asc", str(old))
+    maker.pin(maker.fingerprint)
+    assert states(maker.school.run("fetch")[1]) == [("hello", "fetched")]
+    (maker.school.folder / "hello-1.tar").unlink()
+    maker.sign(secret)
+    assert f"no signature on it is of the key {maker.fingerprint}" in maker.refused()
+
+
+def test_the_schools_mirror_has_signature_and_key_too(maker):
+    maker.school.configure(school_artefacts_mirror=f"file://{maker.school.root}/mirror/")
+    mirror = maker.school.root / "mirror"
+    shutil.move(maker.school.upstream, mirror)
+    (mirror / "maker.asc").rename(mirror / f"{maker.fingerprint}.asc")
+    assert states(maker.school.run("fetch")[1]) == [("hello", "fetched")]
+
+
+def test_what_was_put_there_by_hand_is_known_by_its_sha256_and_a_signature_beside_it(maker):
+    folder, upstream = maker.school.folder, maker.school.upstream
+    folder.mkdir()
+    shutil.copy(upstream / "hello-1.tar", folder)
+    gone = upstream.rename(upstream.with_name("gone"))
+    assert states(maker.school.run("fetch")[1]) == [("hello", "verified")]
+    shutil.copy(gone / "hello-1.tar.asc", folder)
+    # Without the key nobody can say whose it is.
+    failed, [row] = maker.school.run("fetch")
+    assert failed
+    assert f"put {maker.fingerprint}.asc with fingerprint {maker.fingerprint} into {folder}" in row["reason"]
+    shutil.copy(gone / "maker.asc", folder / f"{maker.fingerprint}.asc")
+    assert states(maker.school.run("fetch")[1]) == [("hello", "verified")]
+    maker.school.upstream = folder
+    maker.sign(maker.secret, b"something else")
+    assert states(maker.school.run("list")[1]) == [("hello", "refused")]
+    assert (folder / "hello-1.tar").exists(), "looking changes nothing"
+    reason = maker.refused()
+    assert f"is not the file that was pinned: no signature on it is of the key {maker.fingerprint}" in reason
+    assert not (folder / "hello-1.tar.asc").exists()
+
+
+def test_it_is_said_in_dutch_too(maker, monkeypatch):
+    monkeypatch.setenv("SCHOOL_LANGUAGE", "nl")
+    maker.sign(maker.secret, b"hello there")
+    reason = maker.refused()
+    assert f"geen handtekening erop is van de sleutel {maker.fingerprint}" in reason
+    assert "hello 1 was niet te krijgen van" in reason
