@@ -43,11 +43,18 @@ def inventory(folder: Path, *applications: str) -> Path:
 
 
 @contextlib.contextmanager
-def school_on(name: str, folder: Path, *applications: str) -> Iterator[Deployment]:
-    """Have a school with these applications, and nothing of it yet, on a new test host."""
+def school_on(name: str, folder: Path, *applications: str, suite: str = "") -> Iterator[Deployment]:
+    """Have a school with these applications, and nothing of it yet, on a new test host.
+
+    Args:
+        name: the host's.
+        folder: where its inventory is written.
+        applications: groups of the inventory, beside those that every school has.
+        suite: Debian's name of the release; the newest when not given.
+    """
     lab = Lab()
     lab.down(name)
-    lab.up(name)
+    lab.up(name, suite)
     try:
         yield Deployment(inventory(folder, *applications), name, lab)
     finally:

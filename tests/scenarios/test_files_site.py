@@ -7,6 +7,7 @@ show.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -74,6 +75,31 @@ BLOCKED = (
     *("indie.json", "issue_template.md", "updater/index.php", "updater"),
 )
 GIGABYTE = 1 << 30
+# By the release of Debian: PHP's version, and what keeps values in memory.
+RELEASES = {"trixie": ("8.4", "valkey"), "bookworm": ("8.2", "redis")}
+ADDRESSES = [
+    ("/", "/index.php", ""),
+    ("/index.php", "/index.php", ""),
+    ("/index.php/apps/files/?dir=/", "/index.php", "/apps/files/"),
+    ("/apps/files/", "/index.php", "/apps/files/"),
+    ("/apps/user_oidc/code?state=a&code=b", "/index.php", "/apps/user_oidc/code"),
+    # Nextcloud goes by what was asked for, and reads the escapes itself.
+    ("/s/AbC%20d", "/index.php", "/s/AbC%20d"),
+    ("/remote.php/dav/files/elise/n%C3%A9.odt", "/remote.php", "/dav/files/elise/né.odt"),
+    ("/remote.php/dav/files/elise/.hidden", "/remote.php", "/dav/files/elise/.hidden"),
+    ("/remote.php/dav/files/elise/page.php", "/remote.php", "/dav/files/elise/page.php"),
+    ("/public.php/webdav", "/public.php", "/webdav"),
+    ("/status.php", "/status.php", ""),
+    ("/cron.php", "/cron.php", ""),
+    ("/ocs/v1.php/cloud/user", "/ocs/v1.php", "/cloud/user"),
+    ("/ocs/v2.php/apps/notifications", "/ocs/v2.php", "/apps/notifications"),
+    ("/core/ajax/update.php", "/core/ajax/update.php", ""),
+    ("/ocs-provider/", "/ocs-provider/index.php", ""),
+    ("/apps/files/other.php", "/index.php", "/apps/files/other.php"),
+    ("/apps/files/other.php/more?x=1", "/index.php", "/apps/files/other.php/more"),
+    ("/indexed.php", "/index.php", "/indexed.php"),
+    ("/core/img/missing.png?v=3", "/index.php", "/core/img/missing.png"),
+]
 
 
 @dataclass
@@ -105,6 +131,18 @@ class Answer:
 
 class Site(Deployment):
     """The site on its server."""
+
+    def __init__(self, plain: Deployment, suite: str) -> None:
+        """Take over a school that has nothing on its server yet.
+
+        Args:
+            plain: the school.
+            suite: Debian's name of the server's release.
+        """
+        super().__init__(plain.inventory, plain.name, plain.lab)
+        self.php, self.cache = RELEASES[suite]
+        # What asks the cache, as its own program does.
+        self.ask_cache = f"{self.cache}-cli -s /run/nextcloud-valkey/valkey.sock"
 
     def prepare(self, current: Path, *words: str, **variables: Any) -> str:
         """Run the playbook that makes it, with more words on its command line; return what it said."""
@@ -185,10 +223,11 @@ def current(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, current: Path) -> Iterator[Site]:
-    with school_on("filesite-server", tmp_path_factory.mktemp("school")) as plain:
-        made = Site(plain.inventory, plain.name, plain.lab)
+@contextlib.contextmanager
+def site_on(suite: str, folder: Path, current: Path) -> Iterator[Site]:
+    """Have the site on a server of one release."""
+    with school_on(f"filesite{suite}-server", folder, suite=suite) as plain:
+        made = Site(plain, suite)
         members = json.loads((made.inventory / "hosts.yml").read_text(encoding="utf-8"))
         for group in ("backup", "postgresql"):
             del members["all"]["children"][group]
@@ -203,35 +242,23 @@ def site(tmp_path_factory: pytest.TempPathFactory, current: Path) -> Iterator[Si
         yield made
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, current: Path) -> Iterator[Site]:
+    with site_on("trixie", tmp_path_factory.mktemp("school"), current) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory, current: Path) -> Iterator[Site]:
+    """The same on the oldest release that Nextcloud's role is for."""
+    with site_on("bookworm", tmp_path_factory.mktemp("school"), current) as made:
+        yield made
+
+
 # Where requests lead
 
 
-@pytest.mark.parametrize(
-    ("path", "script", "path_info"),
-    [
-        ("/", "/index.php", ""),
-        ("/index.php", "/index.php", ""),
-        ("/index.php/apps/files/?dir=/", "/index.php", "/apps/files/"),
-        ("/apps/files/", "/index.php", "/apps/files/"),
-        ("/apps/user_oidc/code?state=a&code=b", "/index.php", "/apps/user_oidc/code"),
-        # Nextcloud goes by what was asked for, and reads the escapes itself.
-        ("/s/AbC%20d", "/index.php", "/s/AbC%20d"),
-        ("/remote.php/dav/files/elise/n%C3%A9.odt", "/remote.php", "/dav/files/elise/né.odt"),
-        ("/remote.php/dav/files/elise/.hidden", "/remote.php", "/dav/files/elise/.hidden"),
-        ("/remote.php/dav/files/elise/page.php", "/remote.php", "/dav/files/elise/page.php"),
-        ("/public.php/webdav", "/public.php", "/webdav"),
-        ("/status.php", "/status.php", ""),
-        ("/cron.php", "/cron.php", ""),
-        ("/ocs/v1.php/cloud/user", "/ocs/v1.php", "/cloud/user"),
-        ("/ocs/v2.php/apps/notifications", "/ocs/v2.php", "/apps/notifications"),
-        ("/core/ajax/update.php", "/core/ajax/update.php", ""),
-        ("/ocs-provider/", "/ocs-provider/index.php", ""),
-        ("/apps/files/other.php", "/index.php", "/apps/files/other.php"),
-        ("/apps/files/other.php/more?x=1", "/index.php", "/apps/files/other.php/more"),
-        ("/indexed.php", "/index.php", "/indexed.php"),
-        ("/core/img/missing.png?v=3", "/index.php", "/core/img/missing.png"),
-    ],
-)
+@pytest.mark.parametrize(("path", "script", "path_info"), ADDRESSES)
 def test_each_address_leads_to_its_program(site: Site, path: str, script: str, path_info: str) -> None:
     said = site.ask(path).said
     assert (said["script"], said["path"] or "") == (script, path_info)
@@ -578,7 +605,7 @@ def test_php_is_set_up_as_the_table_says(site: Site) -> None:
     while not all(words in site.shell(journal) for words in ("said by the program", "said by a library")):
         assert time.monotonic() < deadline, site.shell(f"{journal} --lines=20")
         time.sleep(0.5)
-    assert site.shell("systemctl is-active php8.4-fpm valkey-server || true").split() == [
+    assert site.shell(f"systemctl is-active php{site.php}-fpm {site.cache}-server || true").split() == [
         "inactive",
         "inactive",
     ]
@@ -603,7 +630,7 @@ def test_one_request_at_a_time_changes_a_session(site: Site) -> None:
     assert apart["began"] < first["ended"] or apart["began"] < second["began"], (
         "somebody else's session waited too"
     )
-    keys = site.shell("valkey-cli -s /run/nextcloud-valkey/valkey.sock keys '*'")
+    keys = site.shell(f"{site.ask_cache} keys '*'")
     assert cookie.removeprefix("PHPSESSID=") in keys
 
 
@@ -615,7 +642,7 @@ def test_a_process_that_is_killed_takes_nobody_along(site: Site) -> None:
         hit = pool.submit(site.ask, "/index.php", X_Do="session20000", Cookie=cookie)
         busy = pool.submit(site.ask, "/index.php", X_Do="wait3000")
         lock = f"PHPREDIS_SESSION:{cookie.removeprefix('PHPSESSID=')}_LOCK"
-        ask = "valkey-cli -s /run/nextcloud-valkey/valkey.sock"
+        ask = site.ask_cache
         deadline = time.monotonic() + 10
         while not (held := site.shell(f"{ask} get {lock}").strip()):
             assert time.monotonic() < deadline
@@ -668,7 +695,7 @@ def test_health_sees_what_is_kept_in_memory_without_being_let_in(site: Site) -> 
             "cache": ("good", "cache"),
             "answer": ("good", "answer"),
         }
-        fill = "valkey-cli -s /run/nextcloud-valkey/valkey.sock"
+        fill = site.ask_cache
         site.shell(
             f"for i in $(seq 60); do head -c 1000000 /dev/zero | {fill} -x setex fill$i 600; done >/dev/null"
         )
@@ -699,3 +726,35 @@ def test_a_second_run_changes_nothing_and_a_change_of_locations_is_put_in_force(
     assert site.shell("pgrep -x -u www-data nginx") != workers
     assert site.ask_from(COORDINATOR, "/login?direct=1")[0] == 404
     assert site.ask_from(COORDINATOR, "/login")[0] == 200
+
+
+# The release before, with PHP 8.2, and Redis in Valkey's place
+
+
+def test_on_debian_12_the_same_addresses_lead_to_the_same_programs_and_nobodys_are_not_there(
+    older: Site,
+) -> None:
+    assert older.shell("php -r 'echo PHP_VERSION;'").startswith("8.2.")
+    for address in ADDRESSES:
+        test_each_address_leads_to_its_program(older, *address)
+    for path in BLOCKED:
+        test_what_is_nobodys_is_not_there(older, path)
+    for path in DIRECT:
+        test_the_administrators_own_form_is_for_coordinators_networks(older, path)
+
+
+def test_on_debian_12_what_is_brought_arrives_and_notices_go_out(older: Site) -> None:
+    test_parts_of_a_file_and_what_webdav_asks_arrive_whole(older)
+    test_what_comes_without_its_length_arrives_whole(older)
+    test_php_has_the_beginning_before_the_end_has_come(older)
+    test_a_websocket_at_push_reaches_the_program_behind(older)
+
+
+def test_on_debian_12_php_is_set_up_as_the_table_says_and_redis_keeps_sessions(older: Site) -> None:
+    test_php_is_set_up_as_the_table_says(older)
+    test_one_request_at_a_time_changes_a_session(older)
+    test_health_sees_what_is_kept_in_memory_without_being_let_in(older)
+
+
+def test_on_debian_12_a_second_run_changes_nothing(older: Site, current: Path) -> None:
+    assert " changed=0 " in older.prepare(current, "--skip-tags=server")
