@@ -650,7 +650,9 @@ def test_it_goes_and_comes_back_to_the_same_people(school: School) -> None:
     kill(process)
     school.shell(
         "systemctl stop nextcloud-ready nextcloud; cd /var/lib/nextcloud; rm -f config/config.php; "
-        "touch installing; psql -U postgres -Xqc 'CREATE TABLE IF NOT EXISTS half (id int)' nextcloud"
+        # Its own mark, also where it was cut off before it had made one.
+        "runuser -u nextcloud touch installing; "
+        "psql -U postgres -Xqc 'CREATE TABLE IF NOT EXISTS half (id int)' nextcloud"
     )
     anew = school.run("site")
     assert anew.code == 0, anew.text[-3000:]
