@@ -31,13 +31,7 @@ def host(school: Deployment) -> Host:
 
 
 @pytest.fixture(scope="session")
-def stand_ins() -> dict[str, dict[str, Any]]:
-    """By application, the variables of what takes its place here."""
-    found: dict[str, dict[str, Any]] = json.loads((INVENTORY / "files" / "stand-ins.json").read_text())
+def products() -> dict[str, Any]:
+    """Which products are stand-ins, and the variables that lead to all: what a playbook has to be given."""
+    found: dict[str, Any] = json.loads((INVENTORY / "files" / "products.json").read_text(encoding="utf-8"))
     return found
-
-
-@pytest.fixture(scope="session")
-def settings(stand_ins: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What a playbook has to be given besides the inventory."""
-    return {name: value for variables in stand_ins.values() for name, value in variables.items()}

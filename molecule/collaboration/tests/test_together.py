@@ -65,7 +65,7 @@ def known(host: Host) -> dict[str, Any]:
 
 
 def test_the_files_have_the_offices_address_and_asked_it(
-    school: Deployment, host: Host, stand_ins: dict[str, Any]
+    school: Deployment, host: Host, products: dict[str, Any]
 ) -> None:
     kept = known(host)["richdocuments"]
     assert kept["enabled"] == "yes"
@@ -73,7 +73,7 @@ def test_the_files_have_the_offices_address_and_asked_it(
     assert kept["wopi_callback_url"] == files(school)
     # The office comes from this server itself.
     assert set(kept["wopi_allowlist"].split()) >= {"127.0.0.1", "::1"}
-    if "nextcloud" not in stand_ins:
+    if "nextcloud" not in products["stand_ins"]:
         return  # What the real one keeps of an address that does not answer is not known.
     # Where there is no office to ask, it is not connected: what it has kept, it asked for.
     activate = f"{OCC} richdocuments:activate-config --wopi-url=%s --callback-url=%s"
@@ -90,13 +90,13 @@ def test_browsers_are_led_to_the_office_at_its_own_address(school: Deployment) -
 
 
 def test_the_office_lets_in_these_files_and_nobody_else(
-    school: Deployment, host: Host, stand_ins: dict[str, Any]
+    school: Deployment, host: Host, products: dict[str, Any]
 ) -> None:
     command = host.check_output("systemctl cat coolwsd.service")
     hosts = dict(re.findall(r'"--o:storage\.wopi\.alias_groups\.group\[(\d+)\]\.host=([^"]*)"', command))
     assert hosts == {"0": f"{files(school)}:443"}
     assert '"--o:storage.wopi.alias_groups[@mode]=groups"' in command
-    if "collabora" not in stand_ins:
+    if "collabora" not in products["stand_ins"]:
         pytest.skip("seen on the command line alone: the real office speaks another way with browsers")
     # Of the files it asks for the document, which the files let nobody have without a key of theirs.
     assert heard(school, host, files(school)) == "error: cmd=load kind=unauthorized"
@@ -154,14 +154,14 @@ def test_nothing_more_listens_and_every_service_is_shut_in(school: Deployment, h
 
 
 def test_an_office_out_of_reach_is_said_and_costs_nothing(
-    school: Deployment, host: Host, settings: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    school: Deployment, host: Host, products: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     kept, digest = known(host), everything(host)
     host.check_output("systemctl stop coolwsd.service")
     try:
         # The part for files alone: the office's own part would start it again.
         with pytest.raises(SchoolError):
-            school.play("site", tags=["nextcloud"], **settings)
+            school.play("site", tags=["nextcloud"], **products["variables"])
         out = " ".join(capfd.readouterr().out.split())
         sentence = say("nextcloud.office", url=office(school), said="")
         assert out.count(" ".join(sentence.partition(". ")[0].split())) == 1, out[-2000:]
@@ -172,7 +172,7 @@ def test_an_office_out_of_reach_is_said_and_costs_nothing(
         assert school.browser().get(school.url("nextcloud", "/status.php")).status == 200
     finally:
         # The next whole run sees that it runs again.
-        back = school.play("site", **settings)
+        back = school.play("site", **products["variables"])
     assert host.service("coolwsd").is_running
     assert back.changed == 1
     assert known(host) == kept
