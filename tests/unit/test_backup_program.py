@@ -290,6 +290,93 @@ def test_all_folders_that_an_application_declares_are_backed_up(
     assert program.making.paths_of(manifest) == [str(own), str(further)]
 
 
+# What is sent ahead of the first backup.
+
+
+@pytest.fixture
+def pausing(program: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A server with an application that stands still for backups, and what happens there, in order."""
+    shelf, happened = Shelf(program, []), []
+    ours = ["schoolstack", "school=myschool.example", "installation=this"]
+
+    def run(*words: str, **_: object) -> bytes:
+        if words[0] != "backup":
+            return shelf.run(*words)
+        tags = [word.removeprefix("--tag=") for word in words if word.startswith("--tag=")]
+        assert tags[:3] == ours
+        happened.append(("ahead" if tags[3:] == ["ahead"] else "backup", words))
+        number = len(happened)
+        if fails := done.fails.pop(happened[-1][0], ""):
+            program.words.refuse(fails, where="vault", said="a file went", host="server")
+        made = {**snapshot(f"2026-11-20T12:{number:02}"), "id": f"n{number}", "tags": tags}
+        shelf.found.append(made)
+        numbers = ("total_files_processed", "total_bytes_processed", "data_added")
+        return json.dumps({"snapshot_id": made["id"], **dict.fromkeys(numbers, 1)}).encode()
+
+    shelf.real.run = run
+    monkeypatch.setattr(program.making, "Repository", lambda _: shelf.real)
+    monkeypatch.setattr(program.making, "as_user", lambda _, command: happened.append((command, ())))
+    monkeypatch.setattr(program.places, "DUMPS", program.places.STAGE / "databases")
+    monkeypatch.setattr(program.places, "MANIFEST", program.places.STAGE / "manifest.json")
+    for name in ("data", "files", "other"):
+        (tmp_path / name).mkdir()
+    program.places.RECORDS.mkdir(parents=True)
+    common = {"title": "Alpha", "version": "1", "user": "alpha", "services": []}
+    hooks = {"before": ["close"], "after": ["open"]}
+    paths = {"data": str(tmp_path / "data"), "files": str(tmp_path / "files")}
+    # One that stands still has its files sent ahead; who goes on during a backup need not.
+    for name, given in {
+        "alpha": {"paths": paths, "backup": hooks},
+        "beta": {"paths": {"files": str(tmp_path / "other")}, "backup": {}},
+    }.items():
+        record = json.dumps({"name": name, **common, **given})
+        (program.places.RECORDS / f"{name}.fact").write_text(record, encoding="utf-8")
+    program.places.remember(installation="this")
+    done = SimpleNamespace(shelf=shelf, happened=happened, files=str(tmp_path / "files"), fails={})
+    return done
+
+
+def test_files_are_sent_while_people_work_before_the_first_backup_and_never_again(
+    program: SimpleNamespace, pausing: SimpleNamespace
+) -> None:
+    first, second = (program.making.back_up(SETTINGS)["snapshot"] for _ in range(2))
+    assert [what for what, _ in pausing.happened] == [
+        *("ahead", "close", "backup", "open"),
+        *("close", "backup", "open"),
+    ]
+    ahead, backup, later = (words for what, words in pausing.happened if what in ("ahead", "backup"))
+    assert ahead[ahead.index("--") + 1 :] == (pausing.files,)
+    # Nothing that was sent is read again while people wait, whatever else is backed up with it.
+    assert [word for word in backup if word.startswith("--parent")] == ["--parent=n1"]
+    assert [word for word in later if word.startswith("--parent")] == [f"--parent={first}"]
+    assert [one["id"] for one in pausing.shelf.real.snapshots()] == [first, second]
+
+
+def test_what_was_sent_ahead_is_no_backup(program: SimpleNamespace, pausing: SimpleNamespace) -> None:
+    pausing.fails["backup"] = "repository_full"
+    with pytest.raises(program.words.RefusalError):
+        program.making.back_up(SETTINGS)
+    assert [what for what, _ in pausing.happened] == ["ahead", "close", "backup", "open"]
+    assert "last_good" not in program.places.load(program.places.STATE, {})
+    with pytest.raises(program.words.RefusalError, match="holds no backup of server yet"):
+        program.restoring.choose(SETTINGS, pausing.shelf.real, "")
+    # The next one is the first still, and goes on.
+    program.making.back_up(SETTINGS)
+    assert [what for what, _ in pausing.happened][4:] == ["ahead", "close", "backup", "open"]
+
+
+def test_a_file_that_goes_meanwhile_is_no_matter_and_a_full_repository_is_said_with_the_door_open(
+    program: SimpleNamespace, pausing: SimpleNamespace
+) -> None:
+    pausing.fails["ahead"] = "repository_full"
+    with pytest.raises(program.words.RefusalError):
+        program.making.back_up(SETTINGS)
+    assert [what for what, _ in pausing.happened] == ["ahead"]
+    pausing.fails["ahead"] = "restic"
+    program.making.back_up(SETTINGS)
+    assert [what for what, _ in pausing.happened][1:] == ["ahead", "close", "backup", "open"]
+
+
 def test_a_server_installed_anew_does_not_back_up_its_emptiness(
     program: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import databases
 import folders
 import places
 from folders import Place
-from repository import TAG, Repository
+from repository import AHEAD, TAG, Repository
 from words import RefusalError, refuse
 
 Record = dict[str, Any]
@@ -53,9 +53,13 @@ def _back_up(settings: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     if before and state.get("installation") not in {found["installation"] for found in before}:
         refuse("not_ours", host=settings["host"], where=settings["where"], time=before[-1]["time"][:19])
     found = places.records()
+    if not before:
+        _send_ahead(repository, settings, state, found)
     sources = platform_sources()
     shutil.rmtree(places.STAGE, ignore_errors=True)
     places.DUMPS.mkdir(mode=0o700, parents=True)
+    # By itself restic compares with the last one of the same paths, and without one reads everything anew.
+    parent = [f"--parent={one['id']}" for one in (before or repository.everything())[-1:]]
     with paused(found):
         moment = places.now()
         manifest = {
@@ -72,10 +76,9 @@ def _back_up(settings: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
         }
         places.save(places.MANIFEST, manifest)
         said = repository.run(
-            *("backup", "--json", f"--host={settings['host']}", f"--time={moment:%Y-%m-%d %H:%M:%S}"),
-            *("--tag", TAG, "--tag", f"school={settings['school']}"),
-            *("--tag", f"installation={state['installation']}"),
-            *(f"--exclude={name}*" for name in (folders.RESTORED, folders.REPLACED)),
+            *_words(settings, state),
+            f"--time={moment:%Y-%m-%d %H:%M:%S}",
+            *parent,
             *("--", *sorted({str(places.STAGE), str(places.RECORDS), *paths_of(manifest)})),
         )
     summary = json.loads(said.splitlines()[-1])
@@ -86,6 +89,36 @@ def _back_up(settings: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
         "bytes": summary["total_bytes_processed"],
         "added": summary["data_added"],
     }
+
+
+def _words(settings: dict[str, Any], state: dict[str, Any]) -> list[str]:
+    """Return the beginning of restic's command for whatever is sent."""
+    tags = (TAG, f"school={settings['school']}", f"installation={state['installation']}")
+    return [
+        *("backup", "--json", f"--host={settings['host']}"),
+        *(f"--tag={name}" for name in tags),
+        *(f"--exclude={name}*" for name in (folders.RESTORED, folders.REPLACED)),
+    ]
+
+
+def _send_ahead(
+    repository: Repository, settings: dict[str, Any], state: dict[str, Any], found: dict[str, Record]
+) -> None:
+    """Send what people keep in applications that stand still for a backup, while they still run.
+
+    So they need not stand still for as long as it takes to send everything once. Where it is cut off, the
+    next one goes on; what changes meanwhile is sent again by the backup that follows.
+    """
+    pausing = [record["paths"].get("files") for record in found.values() if record["backup"].get("before")]
+    kept = sorted(str(Place.of(path).here) for path in pausing if path)
+    if not kept:
+        return
+    try:
+        repository.run(*_words(settings, state), f"--tag={AHEAD}", "--", *kept)
+    except RefusalError as refusal:
+        # So restic ends when a file went while it looked. What is really wrong, the backup says as well.
+        if refusal.key != "restic":
+            raise
 
 
 def paths_of(manifest: dict[str, Any]) -> list[str]:

@@ -38,8 +38,9 @@ DAMAGED = r"(?i:pack|want|snapshot) ([0-9a-f]{8})[0-9a-f]*\b"
 # restic tries again for a quarter of an hour, which cures none of these.
 HOPELESS = {"repository_full", "not_let_in", "clock", "unreachable"}
 
-# What every snapshot of ours is marked with.
+# What every snapshot of ours is marked with, and what besides is no backup, but sent ahead of the first one.
 TAG = "schoolstack"
+AHEAD = "ahead"
 
 
 class Repository:
@@ -55,6 +56,8 @@ class Repository:
             "RESTIC_REPOSITORY": settings["repository"],
             "RESTIC_PASSWORD_FILE": str(key_file),
             "RESTIC_CACHE_DIR": str(CACHE),
+            # Else it says sixty times a second how far it is, and all of that is kept here until it ends.
+            "RESTIC_PROGRESS_FPS": "0.01",
             **load(ENVIRONMENT, {}),
         }
 
@@ -121,10 +124,18 @@ class Repository:
         refuse("restic", where=where, said=watch.last)
 
     def snapshots(self) -> list[dict[str, Any]]:
-        """Return this server's snapshots, oldest first, each with ``installation`` from its tags.
+        """Return this server's backups, oldest first, each with ``installation`` from its tags.
 
         Raises:
             RefusalError: it cannot be read, or holds only backups of others.
+        """
+        return [found for found in self.everything() if AHEAD not in (found.get("tags") or ())]
+
+    def everything(self) -> list[dict[str, Any]]:
+        """Return this server's backups and what was sent ahead of them.
+
+        Raises:
+            RefusalError: it cannot be read, or holds only what is of others.
         """
         everything = json.loads(self.run("snapshots", "--no-lock", "--json")) or []
         ours = [found for found in everything if self._is_ours(found)]
