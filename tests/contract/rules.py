@@ -421,6 +421,20 @@ def no_example_is_cut_at_a_space(project: Project) -> Iterator[str]:
 
 
 @rule
+def what_comes_of_sets_is_put_in_order(project: Project) -> Iterator[str]:
+    # Ansible's filters of sets have another order in each run, and what is written with it changes each time.
+    sets = re.compile(r"\|\s*(union|difference|intersect|symmetric_difference)\(")
+    for place, line in project.lines():
+        for found in sets.finditer(line) if place.startswith(("roles/", "playbooks/", "molecule/")) else ():
+            depth, end = 1, found.end()
+            while depth and end < len(line):
+                depth += {"(": 1, ")": -1}.get(line[end], 0)
+                end += 1
+            if not re.match(r"[\s)]*\|\s*(sort|length)\b", line[end:]):
+                yield f"{place}: {found[1]} has no order; have it sorted"
+
+
+@rule
 def nothing_is_left_for_later(project: Project) -> Iterator[str]:
     # The marks by which a checker is silenced or work put off: this looks for them, and uses none.
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b|#\s*(noqa|nosec|type: ignore(?!\[))\b")

@@ -199,6 +199,11 @@ BREACHES: list[tuple[str, dict[str, str]]] = [
     ("no_path_of_a_developers_machine", {"x.md": f"cd {HOME}/project\n"}),
     ("no_path_of_a_developers_machine", {"x.md": "cd {root}/project\n"}),
     ("no_example_is_cut_at_a_space", {"x.md": 'restore.yml -e restore_at="2026-11-20 14:30"\n'}),
+    (
+        "what_comes_of_sets_is_put_in_order",
+        {"roles/a/vars/main.yml": "__a: \"{{ b | union(c | default([])) | join(' ') }}\"\n"},
+    ),
+    ("what_comes_of_sets_is_put_in_order", {"roles/a/templates/x.j2": "{{ a | difference(b) }}\n"}),
     ("nothing_is_left_for_later", {"x.py": "# TODO: finish\n"}),
     ("nothing_is_left_for_later", {"x.py": "x = 1  # noqa: E501\n"}),
     (
