@@ -43,6 +43,10 @@ if (setting('maintenance') || setting('version') !== version()[0]) {
     say('maintenance', 503);
 }
 
+// An office asks for a document with a key. The stand-in has given nobody one, so each is refused as a wrong one is.
+if (preg_match('#^/apps/richdocuments/wopi/files/\w+(/contents)?$#', $path)) {
+    say('', (state()['apps']['richdocuments']['enabled'] ?? 'no') === 'yes' ? 403 : 404);
+}
 if (preg_match('#^/apps/groupfolders/folders(/|$)#', $path)) {
     require __DIR__ . '/ocs.php';
 }
