@@ -50,7 +50,7 @@ if (str_starts_with($do, 'session')) {
     $more['apcu'] = apcu_store('x', 1);
 }
 if ($do === 'metrics') {
-    // In the form that Nextcloud has: 33.0 with empty lines, and units that are not the end of a name.
+    // In the form that Nextcloud has, and with the empty lines that it had once: units that are not the end of a name.
     header('Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8');
     echo "# TYPE nextcloud_a gauge\n# UNIT nextcloud_a jobs\n# HELP nextcloud_a Jobs\nnextcloud_a 1\n\n";
     echo "# TYPE nextcloud_b_seconds gauge\n# UNIT nextcloud_b_seconds seconds\nnextcloud_b_seconds 2\n\n# EOF\n";
