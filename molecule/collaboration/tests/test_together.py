@@ -89,15 +89,18 @@ def test_browsers_are_led_to_the_office_at_its_own_address(school: Deployment) -
     assert {f"https://{urlsplit(address).netloc}" for address in addresses} == {office(school)}
 
 
-def test_the_office_lets_in_these_files_and_nobody_else(
-    school: Deployment, host: Host, products: dict[str, Any]
-) -> None:
+def test_the_office_is_told_of_these_files_and_nobody_else(school: Deployment, host: Host) -> None:
     command = host.check_output("systemctl cat coolwsd.service")
     hosts = dict(re.findall(r'"--o:storage\.wopi\.alias_groups\.group\[(\d+)\]\.host=([^"]*)"', command))
     assert hosts == {"0": f"{files(school)}:443"}
     assert '"--o:storage.wopi.alias_groups[@mode]=groups"' in command
+
+
+def test_the_office_lets_in_these_files_and_nobody_else(
+    school: Deployment, host: Host, products: dict[str, Any]
+) -> None:
     if "collabora" not in products["stand_ins"]:
-        pytest.skip("seen on the command line alone: the real office speaks another way with browsers")
+        pytest.skip("asked in the stand-in's own words for browsers, which the real office does not speak")
     # Of the files it asks for the document, which the files let nobody have without a key of theirs.
     assert heard(school, host, files(school)) == "error: cmd=load kind=unauthorized"
     for other in (office(school), "https://files.elsewhere.test"):
